@@ -1,0 +1,47 @@
+/**
+ * The flat parameter vector: every parameter of a network one after the other, in network order (kernel, bias, …), then
+ * batch statistics. All sides agree on offsets because all compute them from the same network.
+ */
+export interface ParameterEntry {
+  /** Keras layer name and role: `block1_conv1/kernel`, `fc1/bias`. */
+  readonly name: string
+  /** kernel: HWIO for convolutions, in × out for dense layers. */
+  readonly shape: readonly number[]
+  /** First element in the flat vector. */
+  readonly offset: number
+  /** Elements: the product of `shape`. */
+  readonly size: number
+  readonly kind: 'kernel' | 'bias'
+}
+
+export interface ParameterLayout {
+  readonly entries: readonly ParameterEntry[]
+  /** Elements of the flat vector. */
+  readonly size: number
+}
+
+/** Elements of a chunk of a slice: 1 MiB of float32. gRPC over HTTP/2 is fastest with messages of 1 to 4 MiB. */
+export const CHUNK_FLOATS = 262_144
+
+/** A contiguous range of the flat vector: a slice of it, owned by one averager thread. */
+export interface Slice {
+  readonly index: number
+  readonly offset: number
+  readonly size: number
+}
+
+/** Splits a vector of `size` elements into `count` slices, cut at whole chunks where the vector is long enough. */
+export function slicesOf(size: number, count: number): Slice[] {
+  const chunks = Math.ceil(size / CHUNK_FLOATS)
+  const used = Math.max(1, Math.min(count, chunks))
+  return Array.from({ length: used }, (_, index) => {
+    const offset = Math.floor((index * chunks) / used) * CHUNK_FLOATS
+    const end = index === used - 1 ? size : Math.floor(((index + 1) * chunks) / used) * CHUNK_FLOATS
+    return { index, offset, size: end - offset }
+  })
+}
+
+/** Number of chunks of a slice. */
+export function chunksOf(slice: Slice): number {
+  return Math.ceil(slice.size / CHUNK_FLOATS)
+}
