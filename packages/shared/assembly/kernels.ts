@@ -1,0 +1,79 @@
+// The exact arithmetic of Lockstep, in AssemblyScript: WebAssembly SIMD over a shared memory that the caller provides.
+// WebAssembly rounds every float32 operation to nearest-even, keeps denormals and -0, and has no fused multiply-add
+// outside its relaxed proposal: the same bits on every processor. No allocation, no garbage collector.
+// Built by: npx asc --config packages/shared/assembly/asconfig.json --target release
+
+const LANE_BYTES: usize = 16
+const FLOAT_BYTES: usize = 4
+
+/** destination[i] = left[i] + right[i]. The destination may be `left` or `right`, but not overlap them partly. */
+export function add(destination: usize, left: usize, right: usize, floats: usize): void {
+  const end = left + floats * FLOAT_BYTES
+  const wideEnd = left + (floats & ~15) * FLOAT_BYTES
+  while (left < wideEnd) {
+    const sum0 = f32x4.add(v128.load(left), v128.load(right))
+    const sum1 = f32x4.add(v128.load(left, 16), v128.load(right, 16))
+    const sum2 = f32x4.add(v128.load(left, 32), v128.load(right, 32))
+    const sum3 = f32x4.add(v128.load(left, 48), v128.load(right, 48))
+    v128.store(destination, sum0)
+    v128.store(destination, sum1, 16)
+    v128.store(destination, sum2, 32)
+    v128.store(destination, sum3, 48)
+    left += 4 * LANE_BYTES
+    right += 4 * LANE_BYTES
+    destination += 4 * LANE_BYTES
+  }
+  while (left < end) {
+    store<f32>(destination, load<f32>(left) + load<f32>(right))
+    left += FLOAT_BYTES
+    right += FLOAT_BYTES
+    destination += FLOAT_BYTES
+  }
+}
+
+/**
+ * SGD with momentum and L2 weight decay, each operation rounded to float32 in this order:
+ * velocity' = momentum * velocity - rate * (gradient + decay * weight); weight' = weight + velocity'
+ * @returns 1 if every weight' is finite, which makes every velocity' finite too; else 0
+ */
+export function update(
+  weights: usize,
+  velocity: usize,
+  gradient: usize,
+  nextWeights: usize,
+  nextVelocity: usize,
+  floats: usize,
+  momentum: f32,
+  rate: f32,
+  decay: f32,
+): i32 {
+  const bytes = floats * FLOAT_BYTES
+  const wideBytes = (floats & ~3) * FLOAT_BYTES
+  const momentum4 = f32x4.splat(momentum)
+  const rate4 = f32x4.splat(rate)
+  const decay4 = f32x4.splat(decay)
+  // x - x is +0 for every finite x and NaN for the rest
+  let doubts = f32x4.splat(0)
+  let at: usize = 0
+  while (at < wideBytes) {
+    const w = v128.load(weights + at)
+    const decayed = f32x4.add(v128.load(gradient + at), f32x4.mul(decay4, w))
+    const v = f32x4.sub(f32x4.mul(momentum4, v128.load(velocity + at)), f32x4.mul(rate4, decayed))
+    const next = f32x4.add(w, v)
+    v128.store(nextVelocity + at, v)
+    v128.store(nextWeights + at, next)
+    doubts = v128.or(doubts, f32x4.sub(next, next))
+    at += LANE_BYTES
+  }
+  let doubt: u32 = 0
+  while (at < bytes) {
+    const w = load<f32>(weights + at)
+    const v = momentum * load<f32>(velocity + at) - rate * (load<f32>(gradient + at) + decay * w)
+    const next = w + v
+    store<f32>(nextVelocity + at, v)
+    store<f32>(nextWeights + at, next)
+    doubt |= reinterpret<u32>(next - next)
+    at += FLOAT_BYTES
+  }
+  return !v128.any_true(doubts) && doubt == 0 ? 1 : 0
+}

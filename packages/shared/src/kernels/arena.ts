@@ -1,0 +1,164 @@
+import { readFileSync } from 'node:fs'
+import { invariant, TrainError } from '../errors/train-error.js'
+import { FreeList } from './free-list.js'
+import { wasm, type WasmMemory, type WasmModule } from './web-assembly.js'
+
+/** A page of WebAssembly memory. */
+const PAGE_BYTES = 65_536
+/** The whole address space of wasm32: 4 GiB. */
+const WASM32_BYTES = 65_536 * PAGE_BYTES
+/** A cache line, and a multiple of every SIMD width in use. */
+const ALIGNMENT_BYTES = 64
+const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
+
+/** What one call of the update kernel reads and writes. Byte offsets into the arena; ranges of `floats` elements. */
+export interface UpdateRange {
+  readonly weights: number
+  readonly velocity: number
+  readonly gradient: number
+  readonly nextWeights: number
+  readonly nextVelocity: number
+  readonly floats: number
+  /** μ, rounded to float32 once. */
+  readonly momentum: number
+  /** ε, rounded to float32 once. */
+  readonly rate: number
+  /** λ, rounded to float32 once; 0 for parameters that do not decay. */
+  readonly decay: number
+}
+
+interface Kernels {
+  add(destination: number, left: number, right: number, floats: number): void
+  update(
+    weights: number,
+    velocity: number,
+    gradient: number,
+    nextWeights: number,
+    nextVelocity: number,
+    floats: number,
+    momentum: number,
+    rate: number,
+    decay: number,
+  ): number
+}
+
+let compiled: WasmModule | undefined
+
+/** Compiled once a thread. */
+function kernelsModule(): WasmModule {
+  if (compiled === undefined) {
+    const file = new URL('kernels.wasm', import.meta.url)
+    try {
+      compiled = new wasm.Module(readFileSync(file))
+    } catch (error) {
+      throw new TrainError('INTERNAL', `the arithmetic kernels ${file.pathname} cannot be loaded; build the project again with \`npm run build\``, { cause: error })
+    }
+  }
+  return compiled
+}
+
+function memoryError(bytes: number, limit: number, cause?: unknown): TrainError {
+  const message =
+    limit < bytes
+      ? `${gib(bytes)} GiB for one averager slice or worker exceed the ${gib(limit)} GiB that one WebAssembly memory holds; raise run.averager.slices in the recipe`
+      : `the system did not give ${gib(bytes)} GiB of memory; free some, choose a narrower network, or raise run.averager.slices in the recipe`
+  return new TrainError('MEMORY', message, { cause })
+}
+
+function gib(bytes: number): string {
+  return (bytes / 2 ** 30).toFixed(1)
+}
+
+/**
+ * A shared WebAssembly memory with the exact arithmetic over it. Every float32 addition of the reduction tree and every
+ * update goes through here, on workers and averager alike: TensorFlow flushes denormals to zero and this does not.
+ * All positions are byte offsets. Several threads may attach to one memory; only the creator allocates.
+ */
+export class Arena {
+  readonly memory: WasmMemory
+  readonly #kernels: Kernels
+  readonly #blocks: FreeList | undefined
+  readonly #maximumBytes: number
+
+  private constructor(memory: WasmMemory, blocks: FreeList | undefined, maximumBytes: number) {
+    this.memory = memory
+    this.#blocks = blocks
+    this.#maximumBytes = maximumBytes
+    const instance = new wasm.Instance(kernelsModule(), { env: { memory } })
+    this.#kernels = instance.exports as unknown as Kernels
+  }
+
+  /**
+   * A new memory that grows as needed. Address space for all of it is reserved at once, pages are taken when touched.
+   * @param maximumBytes where growth ends; at most the 4 GiB of wasm32
+   * @throws TrainError MEMORY if the system refuses the address space
+   */
+  static create(maximumBytes = WASM32_BYTES): Arena {
+    const limit = Math.min(WASM32_BYTES, Math.max(2 * PAGE_BYTES, Math.ceil(maximumBytes / PAGE_BYTES) * PAGE_BYTES))
+    try {
+      const memory = new wasm.Memory({ initial: 1, maximum: limit / PAGE_BYTES, shared: true })
+      // page 0 belongs to the module, so that offset 0 is never a block
+      return new Arena(memory, new FreeList(PAGE_BYTES), limit)
+    } catch (error) {
+      throw error instanceof RangeError ? memoryError(limit, limit, error) : error
+    }
+  }
+
+  /** The arena of another thread, through its memory. It computes and looks, and does not allocate. */
+  static attach(memory: WasmMemory): Arena {
+    return new Arena(memory, undefined, memory.buffer.byteLength)
+  }
+
+  /**
+   * Takes a block. Its contents are what was there before: zero where the memory is fresh.
+   * @param floats elements, at least 1
+   * @returns its byte offset, a multiple of 64
+   * @throws TrainError MEMORY
+   */
+  allocate(floats: number): number {
+    invariant(this.#blocks !== undefined, 'only the creator of an arena allocates')
+    const bytes = Math.ceil((floats * FLOAT_BYTES) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    const needed = this.#blocks.find(bytes) + bytes
+    if (needed > this.#maximumBytes) throw memoryError(needed, this.#maximumBytes)
+    const missing = needed - this.memory.buffer.byteLength
+    if (missing > 0) {
+      try {
+        this.memory.grow(Math.ceil(missing / PAGE_BYTES))
+      } catch (error) {
+        throw memoryError(needed, this.#maximumBytes, error)
+      }
+    }
+    return this.#blocks.take(bytes)
+  }
+
+  /** Gives a block back. */
+  free(offset: number): void {
+    invariant(this.#blocks !== undefined, 'only the creator of an arena frees')
+    this.#blocks.give(offset)
+  }
+
+  /** The elements at a byte offset, in place. It stays valid when the memory grows. */
+  view(offset: number, floats: number): Float32Array {
+    return new Float32Array(this.memory.buffer, offset, floats)
+  }
+
+  /** The same elements as little-endian bytes, in place. */
+  bytes(offset: number, floats: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, offset, floats * FLOAT_BYTES)
+  }
+
+  /** destination ← left + right in float32, element by element. Byte offsets; `destination` may be `left` or `right`. */
+  add(destination: number, left: number, right: number, floats: number): void {
+    this.#kernels.add(destination, left, right, floats)
+  }
+
+  /**
+   * One SGD update, v' ← μ·v − ε·(g + λ·w), w' ← w + v' (Krizhevsky 2012, section 5), every operation rounded to float32
+   * in this order, without fused multiply-add. Where λ is 0 the formula is the same with λ = 0.
+   * @returns whether all of w' is finite, and so all of v'
+   */
+  update(range: UpdateRange): boolean {
+    const { weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay } = range
+    return this.#kernels.update(weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay) === 1
+  }
+}
