@@ -11,133 +11,180 @@ const positive = z.int().positive()
 
 export const modelSchema = z
   .strictObject({
-    name: z.enum(MODEL_NAMES).describe('The network: a configuration of the VGG paper, or its alias.'),
-    width: z.number().positive().default(1).describe('Multiplier of the channels of every convolution.'),
-    inputSize: positive.default(224).describe('Height and width of the input, pixels.'),
+    name: z.enum(MODEL_NAMES).describe('The network: a configuration of the VGG paper, or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E).'),
+    width: z.number().positive().max(16).default(1).describe('Multiplier of the channels of every convolution.'),
+    inputSize: z.int().min(32).max(4096).default(224).describe('Height and width of the input, pixels. Five poolings halve it, so at least 32.'),
     fullyConnected: z.array(positive).default([4096, 4096]).describe('Units of the hidden fully connected layers.'),
     dropout: z.number().min(0).lt(1).default(0.5).describe('Share of units dropped after each hidden fully connected layer.'),
     head: z.enum(['flatten', 'globalAveragePooling']).default('flatten').describe('What stands between the convolutions and the fully connected layers.'),
   })
   .describe('The network. Its classes come from the data set.')
 
-export const dataSchema = z.strictObject({
-  train: z.string().min(1).describe('A packed folder, or a plain folder with one folder a class. Relative to the recipe.'),
-  validation: z
-    .union([z.string().min(1), z.strictObject({ split: z.number().gt(0).lt(1) })])
-    .default({ split: 0.1 })
-    .describe('Another folder, or {split: 0.1}: a stratified share of the training folder, keyed by the seed.'),
-  shuffle: z.enum(['full', 'block', 'none']).default('full').describe('Order of the samples of an epoch.'),
-  normalize: z.enum(['mean', 'meanAndStd']).optional().describe('mean: 0–255 minus the mean RGB (the paper). Default: mean with normal initialization, else meanAndStd.'),
-  augment: z
-    .strictObject({
-      shortSide: z
-        .union([positive, z.tuple([positive, positive])])
-        .optional()
-        .describe('Training scale S: the smallest side after rescaling, or [from, to] drawn per picture. Default: the input size.'),
-      crop: z.enum(['random', 'center']).default('center').describe('Where the input is cut from.'),
-      flip: z.boolean().default(false).describe('Mirror half of the pictures.'),
-      colorShift: z.number().min(0).default(0).describe('Standard deviation of the PCA colour shift; the paper: 0.1.'),
-    })
-    .default({ crop: 'center', flip: false, colorShift: 0 })
-    .describe('Training pictures only; validation is never touched.'),
-})
+const shortSideSchema = z
+  .union([positive, z.tuple([positive, positive])])
+  .describe('Training scale S: the smallest side after rescaling, pixels, or [from, to] drawn per picture. Default: the input size.')
 
-export const batchSchema = z.strictObject({
-  global: positive.default(256).describe('Samples per step, B.'),
-  micro: positive.default(32).describe('Samples computed at once, b.'),
-  leaf: positive.default(1).describe('Micro-batches a leaf, k.'),
-})
+export const dataSchema = z
+  .strictObject({
+    train: z.string().min(1).describe('A packed folder, or a plain folder with one folder a class. Relative to the recipe.'),
+    validation: z
+      .union([z.string().min(1), z.strictObject({ split: z.number().gt(0).lt(1).describe('Share of the training folder kept for validation.') })])
+      .default({ split: 0.1 })
+      .describe('Another folder, or {split: 0.1}: a stratified share of the training folder, keyed by the seed.'),
+    shuffle: z.enum(['full', 'block', 'none']).default('full').describe('Order of the samples of an epoch.'),
+    normalize: z
+      .enum(['mean', 'meanAndStd'])
+      .optional()
+      .describe('mean: 0–255 minus the mean RGB (the paper). Default: mean with normal initialization, else meanAndStd.'),
+    augment: z
+      .strictObject({
+        shortSide: shortSideSchema.optional(),
+        crop: z.enum(['random', 'center']).default('center').describe('Where the input is cut from.'),
+        flip: z.boolean().default(false).describe('Mirror half of the pictures.'),
+        colorShift: z.number().min(0).default(0).describe('Standard deviation of the PCA colour shift; the paper: 0.1.'),
+      })
+      .prefault({})
+      .describe('Training pictures only; validation is never touched.'),
+  })
+  .describe('What is learned from.')
 
-export const optimizerSchema = z.strictObject({
-  type: z.literal('sgd').default('sgd'),
-  momentum: z.number().min(0).lt(1).default(0.9),
-  nesterov: z.literal(false).default(false),
-  weightDecay: z.number().min(0).default(5e-4).describe('L2 penalty, added to the gradient.'),
-  decayOn: z.enum(['kernels', 'all']).default('kernels'),
-})
+export const batchSchema = z
+  .strictObject({
+    global: z.int().positive().max(1_048_576).default(256).describe('Samples per step, B.'),
+    micro: positive.default(32).describe('Samples computed at once, b.'),
+    leaf: positive.default(1).describe('Micro-batches a leaf, k. B must be a multiple of b · k.'),
+  })
+  .describe('How a step is divided. None of it depends on the number of workers.')
 
-const factor = z.number().gt(0).lt(1).default(0.1)
-export const scheduleSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('plateau'),
-    monitor: z.enum(['top1', 'top5', 'loss']).default('top1').describe('Validation metric that must improve.'),
-    factor,
-    patience: positive.default(2).describe('Evaluations without improvement before a drop.'),
-    minDelta: z.number().min(0).default(0),
-    maxDrops: z.int().min(0).default(3),
-    thenStop: z.boolean().default(true).describe('End the run at the plateau after the last drop.'),
-  }),
-  z.strictObject({ type: z.literal('steps'), at: z.array(positive).describe('Steps at which the rate drops.'), factor }),
-  z.strictObject({ type: z.literal('cosine') }),
-  z.strictObject({ type: z.literal('constant') }),
-])
+export const optimizerSchema = z
+  .strictObject({
+    type: z.literal('sgd').default('sgd').describe('Stochastic gradient descent with momentum.'),
+    momentum: z.number().min(0).lt(1).default(0.9).describe('μ in v ← μ·v − ε·(g + λ·w); w ← w + v.'),
+    nesterov: z.literal(false).default(false).describe('Not offered so far.'),
+    weightDecay: z.number().min(0).default(5e-4).describe('L2 penalty λ, added to the gradient.'),
+    decayOn: z.enum(['kernels', 'all']).default('kernels').describe('Which parameters the penalty acts on: kernels alone, or biases too.'),
+  })
+  .describe('The update of the weights.')
 
-export const learningRateSchema = z.strictObject({
-  initial: z.number().positive().default(0.01),
-  warmupSteps: z.int().min(0).default(0).describe('Steps over which the rate rises linearly to `initial`.'),
-  schedule: scheduleSchema.default({ type: 'constant' }),
-})
+const factor = z.number().gt(0).lt(1).default(0.1).describe('The rate is multiplied by this at a drop.')
+export const scheduleSchema = z
+  .discriminatedUnion('type', [
+    z.strictObject({
+      type: z.literal('plateau'),
+      monitor: z.enum(['top1', 'top5', 'loss']).default('top1').describe('Validation metric that must improve.'),
+      factor,
+      patience: positive.default(2).describe('Evaluations without improvement before a drop.'),
+      minDelta: z.number().min(0).default(0).describe('A smaller gain is no improvement.'),
+      maxDrops: z.int().min(0).default(3).describe('Drops in all; the paper: 3.'),
+      thenStop: z.boolean().default(true).describe('End the run at the plateau after the last drop.'),
+    }),
+    z.strictObject({ type: z.literal('steps'), at: z.array(positive).min(1).describe('Steps at which the rate drops, rising.'), factor }),
+    z.strictObject({ type: z.literal('cosine') }),
+    z.strictObject({ type: z.literal('constant') }),
+  ])
+  .describe('How the rate falls: plateau, steps, cosine or constant.')
 
-export const initializationSchema = z.strictObject({
-  method: z.enum(['normal', 'he', 'glorot', 'heUniform', 'glorotUniform']).default('he'),
-  std: z.number().positive().default(0.01).describe('Standard deviation, for `normal`.'),
-  from: z.string().min(1).optional().describe('A checkpoint: the layers the VGG paper copies from configuration A come from there.'),
-  newHead: z.boolean().default(false).describe('Leave the last layer random when the checkpoint has another number of classes.'),
-})
+export const learningRateSchema = z
+  .strictObject({
+    initial: z.number().positive().default(0.01).describe('The rate ε at the start; the paper: 0.01.'),
+    warmupSteps: z.int().min(0).default(0).describe('Steps over which the rate rises linearly to `initial`.'),
+    schedule: scheduleSchema.prefault({ type: 'constant' }),
+  })
+  .describe('The learning rate.')
 
-export const evaluationSchema = z.strictObject({
-  everyEpochs: z.number().positive().optional(),
-  everySteps: positive.optional(),
-  protocol: z.enum(['center']).default('center').describe('center: one centre crop.'),
-  scales: z.array(positive).length(1).optional().describe('Test scale Q: the smallest side. Default: the training scale (its middle if drawn).'),
-  flip: z.literal(false).default(false),
-  batch: positive.default(32).describe('Pictures of an evaluation batch; fixed, since bits depend on it.'),
-})
+export const initializationSchema = z
+  .strictObject({
+    method: z
+      .enum(['normal', 'he', 'glorot', 'heUniform', 'glorotUniform'])
+      .default('he')
+      .describe('Distribution of the first weights; biases start at 0.'),
+    std: z.number().positive().default(0.01).describe('Standard deviation, for `normal`. The paper’s variance of 0.01 is a standard deviation of 0.1.'),
+    from: z.string().min(1).optional().describe('A checkpoint: the layers the VGG paper copies from configuration A come from there. Relative to the recipe.'),
+    newHead: z.boolean().default(false).describe('Leave the last layer random when the checkpoint has another number of classes.'),
+  })
+  .describe('The first weights.')
 
-export const runSchema = z.strictObject({
-  workers: z
-    .strictObject({
-      count: z.int().min(0).default(2).describe('Local workers the coordinator starts; 0: wait for others.'),
-      minimum: positive.default(1),
-      maximum: positive.default(64),
-      computeThreads: positive.default(1).describe('TensorFlow threads a worker; part of the engine fingerprint.'),
-    })
-    .default({ count: 2, minimum: 1, maximum: 64, computeThreads: 1 }),
-  averager: z.strictObject({ slices: positive.default(1) }).default({ slices: 1 }),
-  checkpoint: z
-    .strictObject({
-      everySteps: positive.default(500),
-      keep: positive.default(3).describe('Newest checkpoints kept; the best is kept besides.'),
-      digestEverySteps: z.int().min(0).default(0).describe('Write stateDigest into metrics.jsonl every so many steps; 0: only at the end.'),
-    })
-    .default({ everySteps: 500, keep: 3, digestEverySteps: 0 }),
-  queue: z.string().min(1).default('embedded').describe('embedded, or redis://… or rediss://…; a password comes from LOCKSTEP_QUEUE_PASSWORD.'),
-  listen: z.strictObject({ host: z.string().min(1).default('127.0.0.1'), port: z.int().min(0).max(65_535).default(0) }).default({ host: '127.0.0.1', port: 0 }),
-})
+export const evaluationSchema = z
+  .strictObject({
+    everyEpochs: z.number().positive().optional().describe('Epochs between evaluations, rounded up to whole steps. Default: 1.'),
+    everySteps: positive.optional().describe('Steps between evaluations, instead of everyEpochs.'),
+    protocol: z.enum(['center']).default('center').describe('center: one centre crop.'),
+    scales: z.array(positive).length(1).optional().describe('Test scale Q: the smallest side, pixels. Default: the training scale (its middle if drawn).'),
+    flip: z.literal(false).default(false).describe('Not offered so far.'),
+    batch: positive.default(32).describe('Pictures of an evaluation batch; fixed, since bits depend on it.'),
+  })
+  .describe('When and how the validation pictures are looked at. The last step is always evaluated.')
 
-export const recipeSchema = z.strictObject({
-  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'use letters, digits, ".", "_" and "-"'),
-  seed: z.int().min(0).max(0xffff_ffff).default(1),
-  exact: z.literal(true).default(true),
-  model: modelSchema,
-  data: dataSchema,
-  batch: batchSchema.default({ global: 256, micro: 32, leaf: 1 }),
-  optimizer: optimizerSchema.default({ type: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 5e-4, decayOn: 'kernels' }),
-  learningRate: learningRateSchema.default({ initial: 0.01, warmupSteps: 0, schedule: { type: 'constant' } }),
-  initialization: initializationSchema.default({ method: 'he', std: 0.01, newHead: false }),
-  steps: positive.optional().describe('Updates in all. One of `steps` and `epochs`.'),
-  epochs: z.number().positive().optional().describe('Passes over the training data; rounded up to whole steps.'),
-  evaluation: evaluationSchema.default({ protocol: 'center', flip: false, batch: 32 }),
-  onBadSample: z.enum(['stop']).default('stop').describe('A record that cannot be read ends the run with its name.'),
-  nonFinite: z.enum(['stop']).default('stop').describe('A loss that is not finite ends the run; the checkpoint before it is kept.'),
-  run: runSchema.default({
-    workers: { count: 2, minimum: 1, maximum: 64, computeThreads: 1 },
-    averager: { slices: 1 },
-    checkpoint: { everySteps: 500, keep: 3, digestEverySteps: 0 },
-    queue: 'embedded',
-    listen: { host: '127.0.0.1', port: 0 },
-  }),
-})
+const workersSchema = z
+  .strictObject({
+    count: z.int().min(0).max(1024).default(2).describe('Local workers the coordinator starts; 0: wait for others.'),
+    minimum: positive.default(1).describe('Training waits for this many.'),
+    maximum: positive.default(64).describe('More are refused.'),
+    computeThreads: positive.default(1).describe('TensorFlow threads a worker; part of the engine fingerprint.'),
+  })
+  .describe('The processes that compute.')
+
+const checkpointSchema = z
+  .strictObject({
+    everySteps: positive.default(500).describe('Steps between checkpoints.'),
+    keep: positive.default(3).describe('Newest checkpoints kept; the best is kept besides.'),
+    digestEverySteps: z.int().min(0).default(0).describe('Write stateDigest into metrics.jsonl every so many steps; 0: only at the end.'),
+  })
+  .describe('Checkpoints.')
+
+export const runSchema = z
+  .strictObject({
+    workers: workersSchema.prefault({}),
+    averager: z.strictObject({ slices: z.int().positive().max(64).default(1).describe('Threads of the averager, each with a share of the weights.') }).prefault({}),
+    exchange: z
+      .strictObject({
+        precision: z.literal('float32').default('float32').describe('What travels; float32 keeps every bit.'),
+        sharedMemory: z.enum(['auto', 'off']).default('auto').describe('auto: through /dev/shm where worker and coordinator share it.'),
+      })
+      .prefault({})
+      .describe('How gradients and weights travel.'),
+    checkpoint: checkpointSchema.prefault({}),
+    queue: z
+      .string()
+      .regex(/^(embedded|rediss?:\/\/.+)$/, 'use embedded, redis://HOST:PORT or rediss://HOST:PORT')
+      .default('embedded')
+      .describe('embedded, or redis://… or rediss://…; a password comes from LOCKSTEP_QUEUE_PASSWORD.'),
+    listen: z
+      .strictObject({
+        host: z.string().min(1).default('127.0.0.1').describe('Address the coordinator listens on.'),
+        port: z.int().min(0).max(65_535).default(0).describe('Its port; 0: any free one.'),
+      })
+      .prefault({}),
+  })
+  .describe('Where and how it is computed. Nothing here changes a bit of the result, and all of it may change at a resume.')
+
+export const recipeSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'use letters, digits, ".", "_" and "-"')
+      .default('recipe')
+      .describe('Name of the run directory. Default: the name of the file.'),
+    seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Key of every random number.'),
+    exact: z.literal(true).default(true).describe('Refuse a worker whose bits would differ.'),
+    model: modelSchema,
+    data: dataSchema,
+    batch: batchSchema.prefault({}),
+    optimizer: optimizerSchema.prefault({}),
+    learningRate: learningRateSchema.prefault({}),
+    initialization: initializationSchema.prefault({}),
+    steps: positive.optional().describe('Updates in all. One of `steps` and `epochs`.'),
+    epochs: z.number().positive().optional().describe('Passes over the training data; rounded up to whole steps.'),
+    evaluation: evaluationSchema.prefault({}),
+    audit: z
+      .strictObject({ share: z.literal(0).default(0).describe('Share of leaves computed twice. Not offered so far.') })
+      .prefault({})
+      .describe('A check on workers that compute wrong bits.'),
+    onBadSample: z.enum(['stop']).default('stop').describe('A record that cannot be read ends the run with its name.'),
+    nonFinite: z.enum(['stop']).default('stop').describe('A loss that is not finite ends the run; the checkpoint before it is kept.'),
+    run: runSchema.prefault({}),
+  })
+  .describe('A Lockstep recipe: what a training run computes, and where.')
 
 /** A recipe with every default filled in. Paths in it are absolute once it was loaded from a file. */
 export type Recipe = z.infer<typeof recipeSchema>
