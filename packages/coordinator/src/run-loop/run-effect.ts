@@ -1,0 +1,33 @@
+import type { ScheduleState, ValidationMetrics } from '@lockstep/shared/optimizer/learning-rate.js'
+import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
+
+/** What the shell is to do, in this order. */
+export type RunEffect =
+  /** Contributions of `step` count from now on; its update uses `rate`. */
+  | { readonly type: 'beginStep'; readonly step: number; readonly rate: number }
+  | { readonly type: 'assignSpan'; readonly worker: string; readonly step: number; readonly span: LeafRange; readonly hint: LeafRange | null }
+  | { readonly type: 'withdrawSpan'; readonly worker: string; readonly step: number; readonly span: LeafRange }
+  | { readonly type: 'commit'; readonly version: number }
+  /** Forget the provisional version. */
+  | { readonly type: 'dropStep'; readonly version: number }
+  | {
+      readonly type: 'recordStep'
+      readonly version: number
+      readonly loss: number
+      readonly top1: number
+      readonly top5: number
+      readonly rate: number
+      /** After this step and before any evaluation of the version: what the state digest of the step covers. */
+      readonly schedule: ScheduleState
+    }
+  | { readonly type: 'assignEvaluation'; readonly worker: string; readonly version: number; readonly batches: LeafRange }
+  | { readonly type: 'recordEvaluation'; readonly version: number; readonly metrics: ValidationMetrics; readonly samples: number; readonly best: boolean }
+  | { readonly type: 'learningRateDropped'; readonly version: number; readonly from: number; readonly to: number }
+  /** Write the committed version; the run goes on meanwhile. */
+  | { readonly type: 'writeCheckpoint'; readonly version: number; readonly schedule: ScheduleState; readonly best: boolean }
+  /** End a membership: the worker is silent or makes no progress. */
+  | { readonly type: 'expelWorker'; readonly worker: string; readonly reason: string }
+  | { readonly type: 'wait'; readonly reason: string }
+  | { readonly type: 'finish'; readonly reason: 'steps' | 'plateau' | 'stopped' }
+  | { readonly type: 'fail'; readonly code: TrainErrorCode; readonly message: string }

@@ -1,0 +1,102 @@
+import type { ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { Span } from './assignment.js'
+
+/** What a run is to do; fixed while a coordinator serves. */
+export interface RunPlan {
+  /** M: leaves of a step. */
+  readonly leaves: number
+  /** B: samples of a step. */
+  readonly globalBatch: number
+  /** Updates in all. */
+  readonly steps: number
+  /** Steps between evaluations, not necessarily whole; null: only at the end. */
+  readonly evaluationEvery: number | null
+  /** Batches of one evaluation; 0: there is nothing to evaluate on. */
+  readonly evaluationBatches: number
+  readonly checkpointEvery: number
+  readonly minimumWorkers: number
+  readonly learningRate: Recipe['learningRate']
+}
+
+/** A worker as the run loop sees it. Times are the coordinator's clock, milliseconds, as events brought them. */
+export interface WorkerState {
+  readonly worker: string
+  leafSeconds: number
+  /** Leaves of the step under way that it was given and that are not covered yet. */
+  leaves: number[]
+  /** Evaluation batches that it was given and that have no result yet. */
+  batches: number[]
+  lastHeardMs: number
+  lastProgressMs: number
+}
+
+/** Exact result of one evaluation batch. */
+export interface BatchCounts {
+  readonly samples: number
+  readonly correctTop1: number
+  readonly correctTop5: number
+  readonly lossSum: number
+}
+
+export type Phase = 'waiting' | 'stepping' | 'committing' | 'evaluating' | 'saving' | 'ended'
+
+export interface RunState {
+  readonly plan: RunPlan
+  phase: Phase
+  /** Committed weights version: updates done. The step under way is the one that reads it. */
+  version: number
+  schedule: ScheduleState
+  workers: Record<string, WorkerState>
+  /** Per leaf of the step under way: whether every chunk of every slice has it. */
+  covered: boolean[]
+  /** Spans of the newest step, for the next one's plan. */
+  spans: Span[]
+  /** Results by batch number of the evaluation under way. */
+  evaluation: (BatchCounts | null)[]
+  /** Version of the newest whole checkpoint; −1: none. */
+  savedVersion: number
+  /** Version being written now, or null. */
+  savingVersion: number | null
+  /** The newest evaluation was the best: its checkpoint is linked as such. */
+  bestPending: boolean
+  stopReason: string | null
+  /** The clock at the newest tick, or null before the first. */
+  tickMs: number | null
+}
+
+/** The state in which a coordinator starts to serve. @param version updates done: 0, or the checkpoint's on resume */
+export function initialRunState(plan: RunPlan, version: number, schedule: ScheduleState, savedVersion: number): RunState {
+  return {
+    plan,
+    phase: 'waiting',
+    version,
+    schedule,
+    workers: {},
+    covered: [],
+    spans: [],
+    evaluation: [],
+    savedVersion,
+    savingVersion: null,
+    bestPending: false,
+    stopReason: null,
+    tickMs: null,
+  }
+}
+
+/** Whether something that comes every `every` updates (not necessarily whole) is due at `version`. */
+export function isDue(version: number, every: number): boolean {
+  return version > 0 && Math.floor(version / every) > Math.floor((version - 1) / every)
+}
+
+/** Consecutive numbers as ranges: [1, 2, 3, 7] → 1+3, 7+1. @param numbers ascending */
+export function rangesOf(numbers: readonly number[]): LeafRange[] {
+  const ranges: { first: number; count: number }[] = []
+  for (const number of numbers) {
+    const last = ranges.at(-1)
+    if (last !== undefined && last.first + last.count === number) last.count += 1
+    else ranges.push({ first: number, count: 1 })
+  }
+  return ranges
+}

@@ -1,0 +1,209 @@
+import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
+import { describe, expect, it } from 'vitest'
+import type { RunEffect } from './run-effect.js'
+import type { RunEvent } from './run-event.js'
+import { initialRunState, type RunPlan, type RunState } from './run-state.js'
+import { transition } from './transition.js'
+
+const plan: RunPlan = {
+  leaves: 8,
+  globalBatch: 64,
+  steps: 4,
+  evaluationEvery: 2,
+  evaluationBatches: 3,
+  checkpointEvery: 100,
+  minimumWorkers: 1,
+  learningRate: {
+    initial: 0.1,
+    warmupSteps: 0,
+    schedule: { type: 'plateau', monitor: 'top1', factor: 0.1, patience: 1, minDelta: 0, maxDrops: 1, thenStop: true },
+  },
+}
+const counts = { samples: 64, correctTop1: 32, correctTop5: 64, lossSum: 64 }
+const batch = { samples: 10, correctTop1: 5, correctTop5: 10, lossSum: 10 }
+
+/** A run loop under test: feeds events and keeps what came out. */
+class Driver {
+  state: RunState
+  effects: RunEffect[] = []
+  constructor(overrides: Partial<RunPlan> = {}, version = 0, saved = -1) {
+    const merged = { ...plan, ...overrides }
+    this.state = initialRunState(merged, version, initialSchedule(merged.learningRate), saved)
+  }
+  send(...events: RunEvent[]): RunEffect[] {
+    this.effects = []
+    for (const event of events) {
+      const { state, effects } = transition(this.state, event)
+      this.state = state
+      this.effects.push(...effects)
+    }
+    return this.effects
+  }
+  join(worker: string): RunEffect[] {
+    return this.send({ type: 'workerJoined', worker, leafSeconds: 0.1, nowMs: 0 })
+  }
+  /** Everything of the step under way arrives and is committed. */
+  step(): RunEffect[] {
+    const step = this.state.version
+    return this.send(
+      { type: 'leavesCovered', step, first: 0, count: 8 },
+      { type: 'stepReduced', step, counts, finite: true },
+      { type: 'committed', version: step + 1 },
+    )
+  }
+  evaluate(correctTop1 = 5): RunEffect[] {
+    const version = this.state.version
+    return this.send(
+      ...[0, 1, 2].map((index) => ({ type: 'evaluationResult' as const, worker: 'a', version, batch: index, counts: { ...batch, correctTop1 } })),
+    )
+  }
+  kinds(): string {
+    return this.effects.map((effect) => effect.type).join(' ')
+  }
+}
+
+const spansOf = (effects: RunEffect[]): string =>
+  effects.flatMap((e) => (e.type === 'assignSpan' ? [`${e.worker}:${String(e.span.first)}+${String(e.span.count)}`] : [])).join(' ')
+
+describe('a step', () => {
+  it('waits for the minimum of workers, then gives every leaf to somebody', () => {
+    const run = new Driver({ minimumWorkers: 2 })
+    run.send({ type: 'started' })
+    expect(run.kinds()).toBe('wait')
+    run.join('a')
+    expect(run.kinds()).toBe('wait')
+    run.join('b')
+    expect(run.kinds()).toBe('beginStep assignSpan assignSpan')
+    expect(spansOf(run.effects)).toBe('a:0+4 b:4+4')
+  })
+
+  it('is committed only when it is reduced, and a late or repeated event changes nothing', () => {
+    const run = new Driver()
+    run.send({ type: 'started' })
+    run.join('a')
+    expect(run.send({ type: 'leavesCovered', step: 0, first: 0, count: 8 })).toEqual([])
+    run.send({ type: 'stepReduced', step: 0, counts, finite: true })
+    expect(run.kinds()).toBe('commit recordStep')
+    expect(run.effects[1]).toMatchObject({ version: 1, loss: 1, top1: 0.5, rate: 0.1 })
+    expect(run.send({ type: 'stepReduced', step: 0, counts, finite: true })).toEqual([])
+    run.send({ type: 'committed', version: 1 })
+    expect(run.kinds()).toBe('beginStep assignSpan')
+    expect(run.send({ type: 'stepReduced', step: 0, counts, finite: true })).toEqual([])
+    expect(run.state.version).toBe(1)
+  })
+
+  it('gives the missing leaves of a lost worker to the others, and only those', () => {
+    const run = new Driver()
+    run.join('a')
+    run.join('b')
+    run.send({ type: 'started' })
+    run.send({ type: 'leavesCovered', step: 0, first: 4, count: 2 })
+    run.send({ type: 'workerGone', worker: 'b' })
+    expect(spansOf(run.effects)).toBe('a:6+2')
+    run.send({ type: 'workerGone', worker: 'a' })
+    expect(run.kinds()).toBe('wait')
+    run.join('c')
+    expect(spansOf(run.effects)).toBe('c:0+4 c:6+2')
+  })
+
+  it('ends the run when the loss is not finite, with nothing committed', () => {
+    const run = new Driver()
+    run.join('a')
+    run.send({ type: 'started' })
+    run.send({ type: 'stepReduced', step: 0, counts: { ...counts, lossSum: NaN }, finite: true })
+    expect(run.kinds()).toBe('dropStep fail')
+    expect(run.state.version).toBe(0)
+  })
+})
+
+describe('deadlines', () => {
+  it('expels a silent worker and one without progress, but nobody after a jump of our own clock', () => {
+    const run = new Driver()
+    run.join('a')
+    run.join('b')
+    run.send({ type: 'started' })
+    run.send({ type: 'tick', nowMs: 0 })
+    const beat = (worker: string, nowMs: number, progress: boolean): void => {
+      run.send({ type: 'workerHeard', worker, progress, nowMs })
+    }
+    for (let nowMs = 500; nowMs <= 5_000; nowMs += 500) {
+      beat('a', nowMs, true)
+      if (nowMs <= 4_500) beat('b', nowMs, false)
+      expect(run.send({ type: 'tick', nowMs })).toEqual([])
+    }
+    run.send({ type: 'tick', nowMs: 5_500 })
+    expect(run.effects[0]).toMatchObject({ type: 'expelWorker', worker: 'b' })
+    expect(spansOf(run.effects)).toBe('a:4+4')
+    run.send({ type: 'tick', nowMs: 60_000 })
+    expect(run.effects).toEqual([])
+    run.send({ type: 'tick', nowMs: 60_500 }, { type: 'tick', nowMs: 61_400 }, { type: 'tick', nowMs: 62_300 }, { type: 'tick', nowMs: 63_200 })
+    expect(run.effects[0]).toMatchObject({ type: 'expelWorker', worker: 'a' })
+  })
+})
+
+describe('evaluation', () => {
+  it('comes when due, hands out every batch once, and drops the rate at the plateau', () => {
+    const run = new Driver({ steps: 100, evaluationEvery: 1 })
+    run.join('a')
+    run.send({ type: 'started' })
+    run.step()
+    expect(run.effects.filter((effect) => effect.type === 'assignEvaluation').length).toBeGreaterThan(0)
+    run.evaluate(5)
+    expect(run.effects.find((effect) => effect.type === 'recordEvaluation')).toMatchObject({ version: 1, best: true, metrics: { top1: 0.5, loss: 1 } })
+    expect(run.kinds()).toContain('writeCheckpoint beginStep')
+    run.send({ type: 'checkpointWritten', version: 1 })
+    run.step()
+    run.evaluate(4)
+    expect(run.effects.find((effect) => effect.type === 'learningRateDropped')).toMatchObject({ from: 0.1, to: 0.1 * 0.1 })
+    run.step()
+    run.evaluate(4)
+    expect(run.kinds()).toContain('writeCheckpoint')
+    expect(run.kinds()).not.toContain('beginStep')
+    run.send({ type: 'checkpointWritten', version: 3 })
+    expect(run.effects).toEqual([{ type: 'finish', reason: 'plateau' }])
+  })
+
+  it('goes on with the batches of a lost worker', () => {
+    const run = new Driver({ evaluationEvery: 1 })
+    run.join('a')
+    run.join('b')
+    run.send({ type: 'started' })
+    run.step()
+    const before = run.effects.flatMap((e) => (e.type === 'assignEvaluation' && e.worker === 'b' ? [e.batches.first] : []))
+    run.send({ type: 'workerGone', worker: 'b' }, ...[0, 2].map((index) => ({ type: 'evaluationResult' as const, worker: 'a', version: 1, batch: index, counts: batch })))
+    run.send({ type: 'evaluationResult', worker: 'a', version: 1, batch: 1, counts: batch })
+    expect(before.length).toBeGreaterThan(0)
+    expect(run.state.phase).toBe('stepping')
+  })
+})
+
+describe('stopping and resuming', () => {
+  it('drops the step in hand, saves what is committed and ends', () => {
+    const run = new Driver()
+    run.join('a')
+    run.send({ type: 'started' })
+    run.step()
+    run.send({ type: 'stopRequested', reason: 'Ctrl-C' })
+    expect(run.kinds()).toBe('withdrawSpan dropStep writeCheckpoint')
+    expect(run.send({ type: 'checkpointWritten', version: 1 })).toEqual([{ type: 'finish', reason: 'stopped' }])
+  })
+
+  it('evaluates first when it was stopped before an evaluation that was due', () => {
+    const run = new Driver({}, 2, 2)
+    run.join('a')
+    run.send({ type: 'started' })
+    expect(run.kinds()).toBe('assignEvaluation')
+    run.evaluate(5)
+    expect(run.kinds()).toContain('writeCheckpoint')
+  })
+
+  it('saves at the end and says so once', () => {
+    const run = new Driver({ steps: 1, evaluationBatches: 0 })
+    run.join('a')
+    run.send({ type: 'started' })
+    run.step()
+    expect(run.kinds()).toBe('commit recordStep writeCheckpoint')
+    expect(run.send({ type: 'checkpointWritten', version: 1 })).toEqual([{ type: 'finish', reason: 'steps' }])
+    expect(run.send({ type: 'checkpointWritten', version: 1 })).toEqual([])
+  })
+})

@@ -1,0 +1,293 @@
+import { rateOfStep, scheduleAfterEvaluation, scheduleAfterStep } from '@lockstep/shared/optimizer/learning-rate.js'
+import { planStep, splitLeaves, type Capacity } from './assignment.js'
+import { overdueWorkers, restartDeadlines } from './deadlines.js'
+import type { RunEffect } from './run-effect.js'
+import type { RunEvent } from './run-event.js'
+import { isDue, rangesOf, type BatchCounts, type RunState, type WorkerState } from './run-state.js'
+
+/**
+ * The run loop as a pure function: no clock, socket or random number inside. The shell (coordinator.ts) runs the effects
+ * in order and brings the events; a simulator can do the same.
+ */
+export function transition(before: RunState, event: RunEvent): { state: RunState; effects: RunEffect[] } {
+  const state = structuredClone(before)
+  const effects: RunEffect[] = []
+  if (state.phase !== 'ended') apply(state, event, effects)
+  return { state, effects }
+}
+
+/** How much of a new measurement of speed counts: a passing disturbance moves little, a lasting one moves the plan in a few steps. */
+const SPEED_SMOOTHING = 0.3
+
+function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
+  switch (event.type) {
+    case 'started':
+      return proceed(state, effects)
+    case 'workerJoined':
+      state.workers[event.worker] = newWorker(event.worker, event.leafSeconds, event.nowMs)
+      return resumeWork(state, effects)
+    case 'workerGone':
+      Reflect.deleteProperty(state.workers, event.worker)
+      return resumeWork(state, effects)
+    case 'workerHeard':
+      return heard(state, event)
+    case 'spanFinished':
+      return measured(state, event)
+    case 'leavesCovered':
+      return covered(state, event)
+    case 'stepReduced':
+      return reduced(state, event, effects)
+    case 'committed':
+      return proceed(state, effects)
+    case 'evaluationResult':
+      return evaluated(state, event, effects)
+    case 'checkpointWritten':
+      state.savedVersion = Math.max(state.savedVersion, event.version)
+      state.savingVersion = null
+      return state.phase === 'saving' ? proceed(state, effects) : undefined
+    case 'queueLost':
+      return reassign(state, effects)
+    case 'stopRequested':
+      return stop(state, event.reason, effects)
+    case 'tick':
+      return tick(state, event.nowMs, effects)
+  }
+}
+
+function newWorker(worker: string, leafSeconds: number, nowMs: number): WorkerState {
+  return { worker, leafSeconds: Math.max(leafSeconds, 1e-6), leaves: [], batches: [], lastHeardMs: nowMs, lastProgressMs: nowMs }
+}
+
+/** What comes after a version is whole and committed: evaluation, checkpoint, end, or the next step. */
+function proceed(state: RunState, effects: RunEffect[]): void {
+  const { plan, version } = state
+  const over = version >= plan.steps || state.schedule.ended
+  if (state.stopReason === null && evaluationDue(state, over)) return beginEvaluation(state, effects)
+  const mustSave = over || state.stopReason !== null
+  if (state.savedVersion < version && (mustSave || state.bestPending || isDue(version, plan.checkpointEvery))) {
+    state.phase = 'saving'
+    if (state.savingVersion === null) save(state, effects)
+    // the run goes on while this version is written, unless it is the last one or another is still being written
+    if (mustSave || state.savingVersion !== version) return
+  }
+  if (mustSave) {
+    state.phase = 'ended'
+    effects.push({ type: 'finish', reason: state.stopReason !== null ? 'stopped' : version >= plan.steps ? 'steps' : 'plateau' })
+    return
+  }
+  beginStep(state, effects)
+}
+
+function save(state: RunState, effects: RunEffect[]): void {
+  state.savingVersion = state.version
+  effects.push({ type: 'writeCheckpoint', version: state.version, schedule: state.schedule, best: state.bestPending })
+  state.bestPending = false
+}
+
+function evaluationDue(state: RunState, over: boolean): boolean {
+  const { plan, version, schedule } = state
+  if (plan.evaluationBatches === 0 || version === 0 || schedule.evaluatedVersion >= version) return false
+  return over || (plan.evaluationEvery !== null && isDue(version, plan.evaluationEvery))
+}
+
+function beginStep(state: RunState, effects: RunEffect[]): void {
+  if (!enoughWorkers(state, effects)) return
+  const { plan, version } = state
+  state.phase = 'stepping'
+  state.covered = new Array<boolean>(plan.leaves).fill(false)
+  for (const worker of Object.values(state.workers)) worker.leaves = []
+  effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps) })
+  state.spans = planStep(plan.leaves, capacities(state), state.spans)
+  for (const span of state.spans) give(state, span.worker, span, span, effects)
+}
+
+function enoughWorkers(state: RunState, effects: RunEffect[]): boolean {
+  const present = Object.keys(state.workers).length
+  if (present >= state.plan.minimumWorkers) return true
+  state.phase = 'waiting'
+  effects.push({ type: 'wait', reason: `waiting for workers: ${String(present)} of at least ${String(state.plan.minimumWorkers)} here` })
+  return false
+}
+
+function capacities(state: RunState): Capacity[] {
+  return Object.values(state.workers).map(({ worker, leafSeconds, leaves }) => ({ worker, leafSeconds, backlog: leaves.length }))
+}
+
+function give(
+  state: RunState,
+  worker: string,
+  span: { first: number; count: number },
+  hint: { first: number; count: number } | null,
+  effects: RunEffect[],
+): void {
+  const { first, count } = span
+  const owner = state.workers[worker]
+  if (owner === undefined) return
+  // a deadline runs from the moment there is something to do
+  if (owner.leaves.length === 0) owner.lastProgressMs = Math.max(owner.lastProgressMs, state.tickMs ?? owner.lastProgressMs)
+  owner.leaves.push(...Array.from({ length: count }, (_, index) => first + index))
+  effects.push({ type: 'assignSpan', worker, step: state.version, span: { first, count }, hint: hint && { first: hint.first, count: hint.count } })
+}
+
+/** After somebody came or went: the wait may be over, and work without an owner needs one. */
+function resumeWork(state: RunState, effects: RunEffect[]): void {
+  if (state.phase === 'waiting') return proceed(state, effects)
+  if (state.phase === 'stepping') return giveOrphans(state, effects)
+  if (state.phase === 'evaluating') return handOutBatches(state, effects)
+}
+
+function giveOrphans(state: RunState, effects: RunEffect[]): void {
+  const owned = new Set(Object.values(state.workers).flatMap((worker) => worker.leaves))
+  const orphans = state.covered.flatMap((done, leaf) => (done || owned.has(leaf) ? [] : [leaf]))
+  if (orphans.length === 0) return
+  if (Object.keys(state.workers).length === 0) {
+    effects.push({ type: 'wait', reason: `no workers left at step ${String(state.version)}: waiting for one to join` })
+    return
+  }
+  for (const range of rangesOf(orphans)) {
+    for (const span of splitLeaves(state.plan.leaves, range, capacities(state))) give(state, span.worker, span, null, effects)
+  }
+}
+
+/** Puts everything that is not done into the queues again, to the same owners. */
+function reassign(state: RunState, effects: RunEffect[]): void {
+  for (const worker of Object.values(state.workers)) {
+    for (const span of state.phase === 'stepping' ? rangesOf([...worker.leaves].sort((a, b) => a - b)) : []) {
+      effects.push({ type: 'assignSpan', worker: worker.worker, step: state.version, span, hint: null })
+    }
+    for (const batches of state.phase === 'evaluating' ? rangesOf([...worker.batches].sort((a, b) => a - b)) : []) {
+      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches })
+    }
+  }
+}
+
+function heard(state: RunState, event: RunEvent & { type: 'workerHeard' }): void {
+  const worker = state.workers[event.worker]
+  if (worker === undefined) return
+  worker.lastHeardMs = event.nowMs
+  if (event.progress) worker.lastProgressMs = event.nowMs
+}
+
+function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }): void {
+  const worker = state.workers[event.worker]
+  if (worker === undefined || event.leaves === 0) return
+  const seconds = Math.max(event.seconds / event.leaves, 1e-6)
+  worker.leafSeconds += SPEED_SMOOTHING * (seconds - worker.leafSeconds)
+}
+
+function covered(state: RunState, event: RunEvent & { type: 'leavesCovered' }): void {
+  if (state.phase !== 'stepping' || event.step !== state.version) return
+  const end = event.first + event.count
+  for (let leaf = event.first; leaf < end; leaf++) state.covered[leaf] = true
+  for (const worker of Object.values(state.workers)) worker.leaves = worker.leaves.filter((leaf) => leaf < event.first || leaf >= end)
+}
+
+function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, effects: RunEffect[]): void {
+  if (state.phase !== 'stepping' || event.step !== state.version) return
+  const { plan } = state
+  const next = state.version + 1
+  const loss = event.counts.lossSum / plan.globalBatch
+  if (!event.finite || !Number.isFinite(loss)) {
+    state.phase = 'ended'
+    const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
+    effects.push({ type: 'dropStep', version: next })
+    effects.push({
+      type: 'fail',
+      code: 'NON_FINITE',
+      message: `the loss or a weight is no longer finite at step ${String(next)} (loss ${String(loss)}); ${saved}: lower learningRate.initial, or choose initialization.method he`,
+    })
+    return
+  }
+  const rate = rateOfStep(plan.learningRate, state.schedule, state.version, plan.steps)
+  const schedule = scheduleAfterStep(plan.learningRate, state.schedule, next)
+  state.phase = 'committing'
+  effects.push({ type: 'commit', version: next })
+  const { samples, correctTop1, correctTop5 } = event.counts
+  effects.push({ type: 'recordStep', version: next, loss, top1: correctTop1 / samples, top5: correctTop5 / samples, rate, schedule })
+  if (schedule.rate !== state.schedule.rate) effects.push({ type: 'learningRateDropped', version: next, from: state.schedule.rate, to: schedule.rate })
+  state.schedule = schedule
+  state.version = next
+  for (const worker of Object.values(state.workers)) worker.leaves = []
+}
+
+function beginEvaluation(state: RunState, effects: RunEffect[]): void {
+  state.phase = 'evaluating'
+  state.evaluation = new Array<BatchCounts | null>(state.plan.evaluationBatches).fill(null)
+  for (const worker of Object.values(state.workers)) worker.batches = []
+  handOutBatches(state, effects)
+}
+
+/** Batches go out in small portions as results come in: the fast take more, and the end comes for all at once. */
+function handOutBatches(state: RunState, effects: RunEffect[]): void {
+  const workers = Object.values(state.workers)
+  if (workers.length === 0) {
+    effects.push({ type: 'wait', reason: `no workers left to evaluate step ${String(state.version)}: waiting for one to join` })
+    return
+  }
+  const owned = new Set(workers.flatMap((worker) => worker.batches))
+  const free = state.evaluation.flatMap((result, batch) => (result !== null || owned.has(batch) ? [] : [batch]))
+  for (const worker of workers) {
+    if (worker.batches.length > 1 || free.length === 0) continue
+    if (worker.batches.length === 0) worker.lastProgressMs = Math.max(worker.lastProgressMs, state.tickMs ?? worker.lastProgressMs)
+    const portion = free.splice(0, Math.max(1, Math.floor(free.length / (2 * workers.length))))
+    worker.batches.push(...portion)
+    for (const batches of rangesOf(portion)) effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches })
+  }
+}
+
+function evaluated(state: RunState, event: RunEvent & { type: 'evaluationResult' }, effects: RunEffect[]): void {
+  if (state.phase !== 'evaluating' || event.version !== state.version) return
+  if (state.evaluation[event.batch] === null) state.evaluation[event.batch] = event.counts
+  for (const worker of Object.values(state.workers)) worker.batches = worker.batches.filter((batch) => batch !== event.batch)
+  if (state.evaluation.includes(null)) return handOutBatches(state, effects)
+  endEvaluation(state, effects)
+}
+
+function endEvaluation(state: RunState, effects: RunEffect[]): void {
+  const sum = { samples: 0, correctTop1: 0, correctTop5: 0, lossSum: 0 }
+  // in batch order: float64 addition is exact only as to its order
+  for (const counts of state.evaluation) {
+    sum.samples += counts?.samples ?? 0
+    sum.correctTop1 += counts?.correctTop1 ?? 0
+    sum.correctTop5 += counts?.correctTop5 ?? 0
+    sum.lossSum += counts?.lossSum ?? 0
+  }
+  const metrics = { loss: sum.lossSum / sum.samples, top1: sum.correctTop1 / sum.samples, top5: sum.correctTop5 / sum.samples }
+  const schedule = scheduleAfterEvaluation(state.plan.learningRate, state.schedule, state.version, metrics)
+  const best = schedule.withoutImprovement === 0 && schedule.best !== state.schedule.best
+  effects.push({ type: 'recordEvaluation', version: state.version, metrics, samples: sum.samples, best })
+  if (schedule.rate !== state.schedule.rate) {
+    effects.push({ type: 'learningRateDropped', version: state.version, from: state.schedule.rate, to: schedule.rate })
+  }
+  state.schedule = schedule
+  state.bestPending = best
+  state.evaluation = []
+  // a checkpoint of this version from before the evaluation does not know what the evaluation changed
+  state.savedVersion = Math.min(state.savedVersion, state.version - 1)
+  proceed(state, effects)
+}
+
+function stop(state: RunState, reason: string, effects: RunEffect[]): void {
+  if (state.stopReason !== null) return
+  state.stopReason = reason
+  if (state.phase === 'stepping') {
+    for (const worker of Object.values(state.workers)) {
+      for (const span of rangesOf([...worker.leaves].sort((a, b) => a - b))) {
+        effects.push({ type: 'withdrawSpan', worker: worker.worker, step: state.version, span })
+      }
+    }
+    effects.push({ type: 'dropStep', version: state.version + 1 })
+  }
+  if (state.phase !== 'committing') proceed(state, effects)
+}
+
+function tick(state: RunState, nowMs: number, effects: RunEffect[]): void {
+  restartDeadlines(state, nowMs)
+  state.tickMs = nowMs
+  const overdue = overdueWorkers(state, nowMs)
+  for (const { worker, reason } of overdue) {
+    Reflect.deleteProperty(state.workers, worker)
+    effects.push({ type: 'expelWorker', worker, reason })
+  }
+  if (overdue.length > 0) resumeWork(state, effects)
+}
