@@ -1,0 +1,47 @@
+/** A micro-batch of training samples, decoded and augmented. */
+export interface Batch {
+  /** [count, height, width, 3], network input values. */
+  readonly images: Float32Array
+  /** [count], class numbers. */
+  readonly labels: Int32Array
+  readonly count: number
+  /** Stream position of sample 0; sample i is at firstPosition + i. */
+  readonly firstPosition: number
+}
+
+/** Sums over the samples of a batch. */
+export interface BatchResult {
+  /** Soft-max cross entropy, added up in float64 in sample order, not divided by anything. */
+  lossSum: number
+  samples: number
+  correctTop1: number
+  correctTop5: number
+}
+
+/**
+ * Adds up losses and counts correct answers, in sample order. A class is ahead of the true one if its logit is greater, or
+ * equal with a lower index; so the answer is one for any logits. A logit that is no number is never correct.
+ * @param logits [samples or more, classes]
+ * @param losses [samples or more]
+ */
+export function resultOf(logits: Float32Array, losses: Float32Array, labels: Int32Array, samples: number, classes: number): BatchResult {
+  const result: BatchResult = { lossSum: 0, samples, correctTop1: 0, correctTop5: 0 }
+  for (let sample = 0; sample < samples; sample++) {
+    result.lossSum += losses[sample] ?? Number.NaN
+    const rank = rankOf(logits.subarray(sample * classes, (sample + 1) * classes), labels[sample] ?? -1)
+    if (rank < 1) result.correctTop1++
+    if (rank < Math.min(5, classes)) result.correctTop5++
+  }
+  return result
+}
+
+/** How many classes are ahead of `label`; all of them when its logit is not a number. */
+function rankOf(logits: Float32Array, label: number): number {
+  const own = logits[label] ?? Number.NaN
+  if (Number.isNaN(own)) return logits.length
+  let ahead = 0
+  logits.forEach((logit, index) => {
+    if (logit > own || (logit === own && index < label)) ahead++
+  })
+  return ahead
+}

@@ -1,0 +1,181 @@
+import type { LayersModel, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-node-gpu'
+import { invariant } from '@lockstep/shared/errors/train-error.js'
+import type { Network } from '@lockstep/shared/models/network.js'
+import type { ParameterEntry, ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { resultOf, type Batch, type BatchResult } from './batch.js'
+import { buildModel, type BuiltModel } from './build-model.js'
+import { fillDropoutMask } from './dropout-mask.js'
+import { loadTensorFlow, nativeBackend, type TensorFlow } from './load-tensorflow.js'
+
+export interface EngineOptions {
+  readonly network: Network
+  readonly layout: ParameterLayout
+  readonly seed: number
+  /** B: gradients are those of (1/B)·Σ loss. */
+  readonly globalBatch: number
+}
+
+/**
+ * One network on TensorFlow: gradients, evaluation, prediction. Synchronous, since TensorFlow's operations block their thread.
+ * One engine's thread a process: the native binding has a global without a lock. Bits depend on the number of TensorFlow's
+ * threads, which the environment fixes before the process starts (TF_NUM_INTRAOP_THREADS, OMP_NUM_THREADS).
+ */
+export class Engine {
+  readonly #tf: TensorFlow
+  readonly #options: EngineOptions
+  readonly #model: LayersModel
+  readonly #dropouts: BuiltModel['dropouts']
+  /** One a parameter, in layout order. */
+  readonly #variables: readonly Variable[]
+
+  private constructor(tf: TensorFlow, options: EngineOptions, built: BuiltModel) {
+    this.#tf = tf
+    this.#options = options
+    this.#model = built.model
+    this.#dropouts = built.dropouts
+    this.#variables = variablesOf(built.model, options.layout)
+  }
+
+  /**
+   * Loads TensorFlow and builds the network; its weights are 0 until {@link setWeights}.
+   * @throws TrainError ENGINE_UNAVAILABLE when TensorFlow cannot be loaded
+   */
+  static async create(options: EngineOptions): Promise<Engine> {
+    const tf = loadTensorFlow()
+    await tf.ready()
+    return new Engine(tf, options, buildModel(tf, options.network))
+  }
+
+  /**
+   * Copies the flat parameter vector into the network. The caller may overwrite `flat` as soon as this returns.
+   * @param flat as long as the layout; may be a view of a SharedArrayBuffer
+   */
+  setWeights(flat: Float32Array): void {
+    invariant(flat.length === this.#options.layout.size, 'the weights are as long as the layout')
+    this.#options.layout.entries.forEach((entry, index) => {
+      const copy = this.#copyOf(flat.subarray(entry.offset, entry.offset + entry.size), entry.shape)
+      this.#variables[index]?.assign(copy)
+      copy.dispose()
+    })
+  }
+
+  /**
+   * The gradient of (1/B)·Σ loss over the samples of a micro-batch, with dropout.
+   * @param sink called once a parameter, in layout order; its values are valid during the call only
+   * @returns sums over the samples; a loss that is not finite is returned as it is
+   */
+  gradient(batch: Batch, sink: (entry: ParameterEntry, values: Float32Array) => void): BatchResult {
+    const tf = this.#tf
+    const { layout, globalBatch, network } = this.#options
+    const inputs = this.#inputsOf(batch.images, batch.labels, batch.count)
+    const masks = this.#setMasks(batch)
+    const kept: Tensor[] = []
+    const { value, grads } = tf.variableGrads(
+      () => {
+        const { logits, losses } = this.#forward(inputs.images, inputs.labels, true)
+        kept.push(tf.keep(logits), tf.keep(losses))
+        return tf.div(tf.sum(losses), globalBatch)
+      },
+      [...this.#variables],
+    )
+    const [logits, losses] = kept.map((tensor) => tensor.dataSync<'float32'>())
+    tf.dispose([value, kept, inputs.images, inputs.labels, masks])
+    invariant(logits !== undefined && losses !== undefined, 'the forward pass kept its results')
+    const result = resultOf(logits, losses, batch.labels, batch.count, network.classes)
+    layout.entries.forEach((entry, index) => {
+      const gradient = grads[this.#variables[index]?.name ?? '']
+      invariant(gradient !== undefined, `${entry.name} has a gradient`)
+      const values = gradient.dataSync<'float32'>()
+      gradient.dispose()
+      sink(entry, values)
+    })
+    return result
+  }
+
+  /**
+   * Loss and accuracy of one evaluation batch, without dropout. The batch always has its full size, since bits depend on it.
+   * @param images [labels.length, h, w, 3], padded; @param samples how many of them count
+   */
+  evaluate(images: Float32Array, labels: Int32Array, samples: number): BatchResult {
+    const tf = this.#tf
+    const inputs = this.#inputsOf(images, labels, labels.length)
+    const { logits, losses } = tf.tidy(() => this.#forward(inputs.images, inputs.labels, false))
+    const result = resultOf(logits.dataSync<'float32'>(), losses.dataSync<'float32'>(), labels, samples, this.#options.network.classes)
+    tf.dispose([logits, losses, inputs.images, inputs.labels])
+    return result
+  }
+
+  /** Soft-max of the network's outputs. @param images [count, h, w, 3] @returns [count, classes] */
+  predict(images: Float32Array, count: number): Float32Array {
+    const tf = this.#tf
+    const input = tf.tensor(images, [count, ...this.#options.network.inputShape])
+    const output = tf.tidy(() => tf.softmax(this.#model.apply(input, { training: false }) as Tensor2D))
+    const probabilities = output.dataSync<'float32'>()
+    tf.dispose([input, output])
+    return probabilities
+  }
+
+  /** TensorFlow's version, to explain a difference of fingerprints. */
+  get version(): string {
+    return nativeBackend(this.#tf).binding.TF_Version
+  }
+
+  /** Tensors alive in this process: constant over steps, or something leaks. */
+  tensors(): number {
+    return this.#tf.memory().numTensors
+  }
+
+  dispose(): void {
+    this.#model.dispose()
+  }
+
+  #inputsOf(images: Float32Array, labels: Int32Array, count: number): { images: Tensor; labels: Tensor1D } {
+    return {
+      images: this.#tf.tensor(images, [count, ...this.#options.network.inputShape]),
+      labels: this.#tf.tensor1d(labels, 'int32'),
+    }
+  }
+
+  /** Logits [count, classes] and the soft-max cross entropy of every sample [count]. */
+  #forward(images: Tensor, labels: Tensor1D, training: boolean): { logits: Tensor2D; losses: Tensor1D } {
+    const tf = this.#tf
+    const logits = this.#model.apply(images, { training }) as Tensor2D
+    const expected = tf.oneHot(labels, this.#options.network.classes)
+    const losses = tf.neg(tf.sum(tf.mul(tf.cast(expected, 'float32'), tf.logSoftmax(logits)), 1)) as Tensor1D
+    return { logits, losses }
+  }
+
+  #setMasks(batch: Batch): Tensor[] {
+    return this.#dropouts.map(({ layer, index }) => {
+      const mask = new Float32Array(batch.count * layer.units)
+      fillDropoutMask(mask, layer.units, layer.rate, this.#options.seed, batch.firstPosition, index)
+      layer.mask = this.#tf.tensor(mask, [batch.count, layer.units])
+      return layer.mask
+    })
+  }
+
+  /** TensorFlow's own copy: a tensor of a typed array reads that array's memory for as long as it lives. */
+  #copyOf(values: Float32Array, shape: readonly number[]): Tensor {
+    const backend = nativeBackend(this.#tf)
+    const reference = this.#tf.tensor(values, [...shape])
+    const copy = backend.executeSingleOutput(
+      'DeepCopy',
+      [{ name: 'T', type: backend.binding.TF_ATTR_TYPE, value: backend.binding.TF_FLOAT }],
+      [reference],
+    )
+    reference.dispose()
+    return copy
+  }
+}
+
+/** The model's variables in layout order. */
+function variablesOf(model: LayersModel, layout: ParameterLayout): Variable[] {
+  return layout.entries.map((entry) => {
+    const separator = entry.name.lastIndexOf('/')
+    const [kernel, bias] = model.getLayer(entry.name.slice(0, separator)).trainableWeights
+    const weight = entry.name.slice(separator + 1) === 'kernel' ? kernel : bias
+    invariant(weight !== undefined, `the model has the parameter ${entry.name}`)
+    invariant(weight.shape.join() === entry.shape.join(), `${entry.name} has the shape of the layout`)
+    return weight.read() as Variable
+  })
+}

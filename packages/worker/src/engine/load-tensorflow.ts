@@ -1,0 +1,43 @@
+import { createRequire } from 'node:module'
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+
+/** The TensorFlow module, by its own types. */
+export type TensorFlow = typeof import('@tensorflow/tfjs-node-gpu')
+
+/** Backend calls that tfjs' public types leave out: an operation of TensorFlow by its name. */
+export interface NativeBackend {
+  executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly unknown[]): import('@tensorflow/tfjs-node-gpu').Tensor
+  readonly binding: { readonly TF_ATTR_TYPE: number; readonly TF_FLOAT: number; readonly TF_Version: string }
+}
+
+interface OperationAttribute {
+  readonly name: string
+  readonly type: number
+  readonly value: number
+}
+
+let loaded: TensorFlow | undefined
+
+/**
+ * TensorFlow, loaded at the first call (1.5 s) on the calling thread. The only place that imports it, because tfjs 4.22 calls
+ * `util.isNullOrUndefined`, which Node 23 took away: it has to be back before the package loads.
+ * @throws TrainError ENGINE_UNAVAILABLE when the package or its native library cannot be loaded
+ */
+export function loadTensorFlow(): TensorFlow {
+  if (loaded !== undefined) return loaded
+  const require = createRequire(import.meta.url)
+  const util = require('node:util') as { isNullOrUndefined?: (value: unknown) => boolean }
+  util.isNullOrUndefined ??= (value) => value === null || value === undefined
+  try {
+    loaded = require('@tensorflow/tfjs-node-gpu') as TensorFlow
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error)
+    throw new TrainError('ENGINE_UNAVAILABLE', `TensorFlow cannot be loaded (${reason}); run "npm run setup" again.`, { cause: error })
+  }
+  return loaded
+}
+
+/** TensorFlow's backend, for operations that tfjs does not offer by name. */
+export function nativeBackend(tf: TensorFlow): NativeBackend {
+  return tf.backend() as unknown as NativeBackend
+}
