@@ -1,0 +1,32 @@
+/** What a person should read of a process that ended: at most this much, on one line. */
+const LONGEST = 300
+const ERROR_LEVEL = 50 // pino's
+const SIGNS = /\b(\w*Error|fatal|panic|abort(ed)?|bad_alloc|out of memory|cannot|killed|core dumped)\b/i
+/** Frames of a stack, and what Node prints around one. */
+const NOISE = /^\s*(at |node:|Node\.js v|\^|throw |\.\.\.|$)/
+
+/**
+ * The reason in a log's last lines: the first line that speaks of an error (what follows is mostly its consequence), or
+ * else the last line that says anything. Empty if there is none.
+ */
+export function firstCause(lines: readonly string[]): string {
+  const spoken = lines.filter((line) => !NOISE.test(line)).map(speak)
+  const chosen = spoken.find((line) => line.error) ?? spoken.at(-1)
+  if (chosen === undefined) return ''
+  return chosen.text.length > LONGEST ? `${chosen.text.slice(0, LONGEST)}…` : chosen.text
+}
+
+/** A line as words: the message of a JSON log line, anything else as it is. */
+function speak(line: string): { text: string; error: boolean } {
+  if (line.startsWith('{')) {
+    try {
+      const entry = JSON.parse(line) as { level?: number; msg?: string; err?: { message?: string } }
+      const text = [entry.msg, entry.err?.message].filter((part, at, all) => part !== undefined && part !== '' && all.indexOf(part) === at).join(': ')
+      if (text !== '') return { text, error: (entry.level ?? 0) >= ERROR_LEVEL }
+    } catch {
+      // not one of ours: taken as it is
+    }
+  }
+  const text = line.trim()
+  return { text, error: SIGNS.test(text) }
+}

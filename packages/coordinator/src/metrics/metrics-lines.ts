@@ -1,0 +1,48 @@
+/** A line of metrics.jsonl for a step. `step` counts updates done, as checkpoints do: the first line says 1. */
+export interface StepMetrics {
+  readonly step: number
+  /** Mean over the global batch, before the update. */
+  readonly loss: number
+  /** Share of right first guesses in the global batch, 0–1. */
+  readonly top1: number
+  readonly learningRate: number
+  /** Wall time of the step. */
+  readonly seconds: number
+  readonly samplesPerSecond: number
+  readonly workers: number
+  /** SHA-256, hexadecimal, of the state after this update, where the recipe asks for it. */
+  readonly stateDigest?: string
+}
+
+/** A line of metrics.jsonl for an evaluation after `step` updates. */
+export interface EvaluationMetrics {
+  readonly step: number
+  readonly loss: number
+  readonly top1: number
+  readonly top5: number
+  readonly samples: number
+  readonly seconds: number
+  /** Whether it is the best of the run so far. */
+  readonly best: boolean
+}
+
+/** One line of the file, as read. */
+export type MetricsLine = ({ readonly type: 'step' } & StepMetrics) | ({ readonly type: 'evaluation' } & EvaluationMetrics)
+
+/** The line with its end. A number that is not finite becomes null: JSON knows no NaN. */
+export function metricsLine(line: MetricsLine): string {
+  return `${JSON.stringify(line)}\n`
+}
+
+/**
+ * Whether a line stays when the metrics are cut back to `step`. Lines stand in order of their steps, so the file is cut
+ * at the first that does not stay; a torn line never stays.
+ */
+export function staysAfterCut(line: string, step: number): boolean {
+  try {
+    const parsed = JSON.parse(line) as Partial<MetricsLine> | null
+    return typeof parsed?.step === 'number' && parsed.step <= step
+  } catch {
+    return false
+  }
+}

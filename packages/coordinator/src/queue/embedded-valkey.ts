@@ -1,0 +1,282 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readFile, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Socket } from 'node:net'
+import { Redis } from 'ioredis'
+import { TrainError, invariant } from '@lockstep/shared/errors/train-error.js'
+import { freePort } from './free-port.js'
+import { checkServer, infoField } from './queue-connection.js'
+import { findValkey } from './valkey-binary.js'
+
+/** A server that loads a long journal takes seconds; one that has said nothing by then is broken. */
+const START_DEADLINE_MS = 30_000
+/** A polite stop writes the journal; after this the server is killed. */
+const STOP_GRACE_MS = 5_000
+const PORT_TRIES = 5
+
+/**
+ * Holds the server on a lifeline. Standard input is a pipe from the coordinator: a line on it asks the server to stop,
+ * its end (the coordinator is gone, however it went) kills the server. Descriptor 3 brings the configuration, so that
+ * the password stands neither on a command line nor in a file. Ends with the server, with its exit status.
+ */
+const WRAPPER = `
+exec 4<&0 </dev/null
+"$1" - <&3 3<&- 4<&- &
+server=$!
+exec 3<&-
+( if read -r line; then kill -TERM $server; while read -r line; do :; done; fi; kill -KILL $server ) <&4 4<&- 2>/dev/null &
+lifeline=$!
+exec 4<&-
+wait $server
+status=$?
+kill $lifeline 2>/dev/null
+exit $status
+`
+
+/** How an embedded server ended without being asked to. */
+export interface ValkeyExit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  /** The last lines of its log, joined into one. */
+  readonly lastWords: string
+}
+
+export interface EmbeddedValkeyOptions {
+  /** Where the server keeps its journal; what an earlier server left there is deleted. */
+  readonly directory: string
+  /** Appended to. */
+  readonly logFile: string
+  /** The address to listen on; loopback by default. */
+  readonly host?: string
+  /** The server's program, instead of the one found. */
+  readonly program?: string
+}
+
+/**
+ * A Valkey server that lives as long as its coordinator: in a process group of its own, so that Ctrl-C does not reach
+ * it, and on a lifeline, so that it never outlives a coordinator that was killed.
+ */
+export class EmbeddedValkey {
+  readonly host: string
+  readonly password = randomBytes(32).toString('hex')
+  readonly #options: EmbeddedValkeyOptions
+  readonly #program: string
+  readonly #listeners: ((exit: ValkeyExit) => void)[] = []
+  #port = 0
+  #serverPid = 0
+  #child: ChildProcess | undefined
+  #ended: Promise<void> = Promise.resolve()
+  #stopping = false
+
+  private constructor(options: EmbeddedValkeyOptions, program: string) {
+    this.#options = options
+    this.#program = program
+    this.host = options.host ?? '127.0.0.1'
+  }
+
+  /** Starts an empty server on a free port and waits until it answers. @throws TrainError QUEUE_UNAVAILABLE */
+  static async start(options: EmbeddedValkeyOptions): Promise<EmbeddedValkey> {
+    const valkey = new EmbeddedValkey(options, options.program ?? (await findValkey()))
+    await mkdir(options.directory, { recursive: true, mode: 0o700 })
+    await mkdir(dirname(options.logFile), { recursive: true })
+    // Jobs of an earlier term are worthless: the run loop knows what is to be done. And a torn journal cannot hinder us.
+    await valkey.#deleteJournal()
+    for (let attempt = 1; ; attempt++) {
+      valkey.#port = await freePort(valkey.host)
+      try {
+        await valkey.#launch()
+        return valkey
+      } catch (error) {
+        if (attempt === PORT_TRIES || !isPortTaken(error)) throw error
+      }
+    }
+  }
+
+  /** Where this machine's programs reach the server, password included: never print it. */
+  get url(): string {
+    const wildcard = this.host === '0.0.0.0' || this.host === '::'
+    return this.urlFor(wildcard ? '127.0.0.1' : this.host)
+  }
+
+  /** Where a program reaches the server that knows this machine under another name, password included. */
+  urlFor(host: string): string {
+    return `redis://:${this.password}@${host.includes(':') ? `[${host}]` : host}:${String(this.#port)}`
+  }
+
+  get port(): number {
+    return this.#port
+  }
+
+  /** The server's own process id (its parent is the wrapper). */
+  get pid(): number {
+    return this.#serverPid
+  }
+
+  /** Called when the server ended without having been asked to; {@link restart} brings it back. */
+  onExit(listener: (exit: ValkeyExit) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /**
+   * Starts the server again, on the same port, with the same password and journal; clients reconnect by themselves.
+   * If the journal cannot be read the server starts without it: the caller refills the queues in any case.
+   * @throws TrainError QUEUE_UNAVAILABLE
+   */
+  async restart(): Promise<void> {
+    await this.stop()
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#launch()
+        return
+      } catch (error) {
+        if (attempt === PORT_TRIES) throw error
+        if (!isPortTaken(error)) await this.#deleteJournal()
+        await sleep(100 * attempt)
+      }
+    }
+  }
+
+  /** Ends the server, politely at first. Does nothing when it has ended already. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const child = this.#child
+    if (child === undefined) return
+    child.stdin?.write('stop\n')
+    const timer = setTimeout(() => {
+      child.stdin?.end()
+    }, STOP_GRACE_MS)
+    await this.#ended
+    clearTimeout(timer)
+  }
+
+  /** Starts the process and waits until it answers; on failure nothing is left running. */
+  async #launch(): Promise<void> {
+    this.#stopping = true // until it has answered once, its end is ours to report, by throwing
+    const child = await this.#spawn()
+    const outcome: { exit?: ValkeyExit } = {}
+    this.#child = child
+    this.#ended = new Promise((resolve) => {
+      const finish = (code: number | null, signal: NodeJS.Signals | null): void => {
+        this.#child = undefined
+        killGroup(child)
+        void lastWords(this.#options.logFile).then((words) => {
+          outcome.exit = { code, signal, lastWords: words.replaceAll(this.password, '***') }
+          resolve()
+          if (!this.#stopping) for (const listener of this.#listeners) listener(outcome.exit)
+        })
+      }
+      child.once('exit', finish)
+      child.once('error', () => {
+        finish(null, null)
+      })
+    })
+    const answer = new AbortController()
+    const info = await Promise.race([this.#answer(answer.signal), this.#ended.then(() => undefined)])
+    answer.abort()
+    if (info === undefined) {
+      child.stdin?.end()
+      await this.#ended
+      throw this.#failure(outcome.exit?.lastWords ?? '')
+    }
+    try {
+      checkServer(info, `of ${this.#program}`)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    this.#serverPid = Number(infoField(info, 'process_id'))
+    this.#stopping = false
+  }
+
+  async #spawn(): Promise<ChildProcess> {
+    const log = await open(this.#options.logFile, 'a', 0o640)
+    try {
+      const child = spawn('/bin/sh', ['-c', WRAPPER, 'lockstep-queue', this.#program], {
+        cwd: this.#options.directory,
+        detached: true,
+        stdio: ['pipe', log.fd, log.fd, 'pipe'],
+      })
+      const configuration = child.stdio[3] as Socket | undefined
+      for (const pipe of [child.stdin, configuration]) pipe?.on('error', () => undefined) // its exit says more
+      configuration?.end(this.#configuration())
+      return child
+    } finally {
+      await log.close()
+    }
+  }
+
+  #configuration(): string {
+    return [
+      `bind ${this.host}`,
+      `port ${String(this.#port)}`,
+      `requirepass ${this.password}`,
+      'protected-mode yes',
+      'daemonize no',
+      'dir ./', // the working directory, so that no path needs quoting
+      'logfile ""',
+      'appendonly yes',
+      'appendfsync everysec',
+      'save ""',
+      'maxmemory-policy noeviction',
+      '',
+    ].join('\n')
+  }
+
+  /** The answer to INFO, as soon as there is one, or undefined after the deadline. */
+  async #answer(signal: AbortSignal): Promise<string | undefined> {
+    const client = new Redis(this.url, { lazyConnect: true, maxRetriesPerRequest: null, retryStrategy: () => 25 })
+    client.on('error', () => undefined)
+    const giveUp = (): void => {
+      client.disconnect()
+    }
+    const timer = setTimeout(giveUp, START_DEADLINE_MS)
+    signal.addEventListener('abort', giveUp)
+    try {
+      // connect() rejects when its first attempt does; the client goes on trying, and the command waits for it
+      client.connect().catch(() => undefined)
+      await client.ping()
+      return await client.info()
+    } catch {
+      return undefined
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', giveUp)
+      client.disconnect()
+    }
+  }
+
+  #failure(words: string): TrainError {
+    return new TrainError(
+      'QUEUE_UNAVAILABLE',
+      `the embedded queue server ${this.#program} did not start (${words === '' ? 'it said nothing' : words}): see ${this.#options.logFile}, or set run.queue to a redis:// address`,
+    )
+  }
+
+  async #deleteJournal(): Promise<void> {
+    for (const name of ['appendonlydir', 'appendonly.aof', 'dump.rdb']) {
+      await rm(join(this.#options.directory, name), { recursive: true, force: true })
+    }
+  }
+}
+
+function isPortTaken(error: unknown): boolean {
+  return error instanceof TrainError && /Address already in use|Failed listening|Could not create server TCP listening socket/i.test(error.message)
+}
+
+/** Ends what may be left of a child's own process group once its leader has gone. */
+function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return
+  try {
+    process.kill(-child.pid, 'SIGKILL')
+  } catch (error) {
+    invariant(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'), 'a group of our own can be signalled')
+  }
+}
+
+async function lastWords(logFile: string): Promise<string> {
+  const text = await readFile(logFile, 'utf8').catch(() => '')
+  const lines = text.trimEnd().split('\n').slice(-3)
+  return lines.map((line) => line.trim()).join(' | ')
+}
