@@ -1,0 +1,229 @@
+import { invariant } from '@lockstep/shared/errors/train-error.js'
+import type { Arena } from '@lockstep/shared/kernels/arena.js'
+import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
+import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
+import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import { ChunkCover } from './chunk-cover.js'
+import { refusalOf, type Outcome } from './contribution-check.js'
+import { LeafTally } from './leaf-tally.js'
+import { DONE, PartialGradients, type NodeStatistics, type Partial } from './partial-gradients.js'
+import { cutRanges, type DecayRange } from './slice-update.js'
+import { allocateBuffers, sideOf, type Side, type VersionBuffers } from './version-buffers.js'
+
+const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
+
+/** What a slice has to be told once. */
+export interface SliceOptions {
+  readonly run: string
+  readonly term: number
+  /** M. */
+  readonly leaves: number
+  readonly slice: Slice
+  readonly momentum: number
+  readonly decayRanges: readonly DecayRange[]
+}
+
+/** What a slice tells. */
+export interface SliceListener {
+  /** These leaves are now covered on every chunk of the slice. */
+  covered(range: LeafRange): void
+  /** A chunk of the provisional version exists. */
+  chunkUpdated(chunk: number): void
+  /** The provisional version is whole. `statistics` on slice 0 only. */
+  reduced(finite: boolean, statistics: NodeStatistics | undefined): void
+}
+
+interface Pending {
+  readonly chunk: number
+  readonly node: LeafRange
+}
+
+/**
+ * A slice of the parameter vector: weights and velocity of the committed version and of the provisional one that grows
+ * from it, chunk by chunk, as contributions arrive. All calls are synchronous; the wire is elsewhere.
+ */
+export class SliceState {
+  readonly buffers: VersionBuffers
+  readonly chunks: number
+  readonly #options: SliceOptions
+  readonly #arena: Arena
+  readonly #listener: SliceListener
+  readonly #partials: PartialGradients
+  readonly #covers: ChunkCover<Partial>[]
+  readonly #leaves: LeafTally
+  readonly #updated: Uint8Array
+  readonly #pins: [number, number] = [0, 0]
+  #opened = 0
+  #committed = -1
+  #running = false
+  #rate = 0
+  #chunksLeft = 0
+  #finite = true
+  #statistics: NodeStatistics | undefined
+  /** Nodes that arrived while the buffer to be written was pinned. */
+  #pending: Pending[] = []
+
+  /** @throws TrainError MEMORY */
+  constructor(options: SliceOptions, arena: Arena, listener: SliceListener) {
+    this.#options = options
+    this.#arena = arena
+    this.#listener = listener
+    this.chunks = chunksOf(options.slice)
+    this.buffers = allocateBuffers(arena, options.slice.size)
+    this.#partials = new PartialGradients(arena, Math.min(CHUNK_FLOATS, options.slice.size))
+    this.#covers = Array.from({ length: this.chunks }, () => new ChunkCover<Partial>(options.leaves))
+    this.#leaves = new LeafTally(options.leaves, this.chunks)
+    this.#updated = new Uint8Array(this.chunks)
+  }
+
+  /** The newest committed version; −1 before `open`. */
+  get committed(): number {
+    return this.#committed
+  }
+
+  /** Declares what was written to side 0 to be this version. */
+  open(version: number): void {
+    invariant(this.#committed === -1, 'a slice is opened once')
+    this.#opened = version
+    this.#committed = version
+  }
+
+  /** From now contributions for `step` count. @param rate ε of this step */
+  beginStep(step: number, rate: number): void {
+    invariant(step === this.#committed && !this.#running, 'a step begins from its committed version, and once')
+    this.#running = true
+    this.#rate = rate
+    this.#chunksLeft = this.chunks
+    this.#finite = true
+    this.#statistics = undefined
+  }
+
+  /** The provisional version becomes the committed one. */
+  commit(version: number): void {
+    invariant(version === this.#committed + 1 && this.#running && this.#chunksLeft === 0, 'only a whole provisional version is committed')
+    this.#committed = version
+    this.#forget()
+  }
+
+  /** The provisional version never was. */
+  drop(version: number): void {
+    invariant(version === this.#committed + 1, 'only the provisional version is dropped')
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#running = false
+    this.#pending = []
+    this.#updated.fill(0)
+    this.#leaves.clear()
+    for (const cover of this.#covers) for (const body of cover.clear()) this.#partials.release(body)
+  }
+
+  /** The buffers of a side are being read: nothing is written to them until `unpin`. */
+  pin(side: Side): void {
+    this.#pins[side]++
+  }
+
+  unpin(side: Side): void {
+    this.#pins[side]--
+    invariant(this.#pins[side] >= 0, 'only a pinned version is unpinned')
+    if (this.#blocked) return
+    const pending = this.#pending
+    this.#pending = []
+    for (const { chunk, node } of pending) this.#rise(chunk, node)
+  }
+
+  get #blocked(): boolean {
+    return this.#pins[sideOf(this.#committed + 1, this.#opened)] > 0
+  }
+
+  /** Takes in one chunk of one node, adds and updates what has become possible. */
+  contribute(contribution: Contribution__Output): Outcome {
+    const refusal = refusalOf(contribution, {
+      run: this.#options.run,
+      term: this.#options.term,
+      leaves: this.#options.leaves,
+      committed: this.#committed,
+      running: this.#running,
+      chunks: this.chunks,
+      statistics: this.#options.slice.index === 0,
+      chunkFloats: (chunk) => this.#chunkFloats(chunk),
+    })
+    if (refusal !== undefined) return refusal
+    const { chunk, body, firstLeaf, leafCount } = contribution
+    const cover = this.#cover(chunk)
+    const node = { first: firstLeaf, count: leafCount }
+    const statistics = this.#options.slice.index === 0 && chunk === 0 ? (contribution.statistics ?? undefined) : undefined
+    const placement = cover.place(node, { type: 'wire', bytes: body, statistics })
+    if (placement.outcome === 'duplicate') return 'DUPLICATE'
+    for (const replaced of placement.replaced) this.#partials.release(replaced)
+    for (const range of placement.covered) for (const complete of this.#leaves.add(range)) this.#listener.covered(complete)
+    if (this.#blocked) this.#pending.push({ chunk, node })
+    else this.#rise(chunk, node)
+    return 'ACCEPTED'
+  }
+
+  /** Adds from `node` upwards, and updates the chunk when its tree is whole. */
+  #rise(chunk: number, node: LeafRange): void {
+    const cover = this.#cover(chunk)
+    if (this.#updated[chunk] === 1) return
+    const floats = this.#chunkFloats(chunk)
+    cover.rise(node, (left, right) => this.#partials.add(left, right, floats))
+    if (cover.root === undefined) return
+    const root = cover.replaceRoot(DONE)
+    this.#update(chunk, root)
+    this.#partials.release(root)
+    this.#updated[chunk] = 1
+    this.#chunksLeft--
+    this.#listener.chunkUpdated(chunk)
+    if (this.#chunksLeft === 0) this.#listener.reduced(this.#finite, this.#statistics)
+  }
+
+  /** Design: v' = μ·v − ε·(g + λ·w), w' = w + v', into the provisional version's buffers. */
+  #update(chunk: number, root: Partial): void {
+    const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(this.#committed + 1, this.#opened)]
+    const start = chunk * CHUNK_FLOATS
+    const floats = this.#chunkFloats(chunk)
+    const gradient = this.#partials.locate(root, floats, 0)
+    for (const range of cutRanges(this.#options.decayRanges, start, floats)) {
+      const at = range.offset * FLOAT_BYTES
+      const finite = this.#arena.update({
+        weights: this.buffers.weights[from] + at,
+        velocity: this.buffers.velocity[from] + at,
+        gradient: gradient + (range.offset - start) * FLOAT_BYTES,
+        nextWeights: this.buffers.weights[to] + at,
+        nextVelocity: this.buffers.velocity[to] + at,
+        floats: range.size,
+        momentum: this.#options.momentum,
+        rate: this.#rate,
+        decay: range.decay,
+      })
+      this.#finite &&= finite
+    }
+    if (root.type === 'done' || root.statistics === undefined) return
+    this.#statistics = root.statistics
+    this.#finite &&= Number.isFinite(root.statistics.lossSum)
+  }
+
+  /** Whether this version's chunk exists: all of the committed version, what is there of the provisional one. */
+  has(version: number, chunk: number): boolean {
+    if (version === this.#committed) return true
+    return version === this.#committed + 1 && this.#updated[chunk] === 1
+  }
+
+  /** The weights of a chunk, little-endian float32, in place: to be copied before the version is overwritten. */
+  weights(version: number, chunk: number): Buffer {
+    const at = this.buffers.weights[sideOf(version, this.#opened)] + chunk * CHUNK_FLOATS * FLOAT_BYTES
+    return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
+  }
+
+  #cover(chunk: number): ChunkCover<Partial> {
+    const cover = this.#covers[chunk]
+    invariant(cover !== undefined, 'a chunk is one of its slice')
+    return cover
+  }
+
+  #chunkFloats(chunk: number): number {
+    return Math.min(CHUNK_FLOATS, this.#options.slice.size - chunk * CHUNK_FLOATS)
+  }
+}

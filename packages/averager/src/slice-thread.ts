@@ -1,0 +1,105 @@
+import { workerData } from 'node:worker_threads'
+import type { ServerDuplexStream } from '@grpc/grpc-js'
+import { Arena } from '@lockstep/shared/kernels/arena.js'
+import { bind, createServer } from '@lockstep/shared/protocol/endpoints.js'
+import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import type { Acknowledgement } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
+import type { AveragerHandlers } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
+import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
+import { answerRequests } from './answering-port.js'
+import { OUTCOMES } from './contribution-check.js'
+import { SliceState } from './slice-state.js'
+import type { SliceEvent, SliceReady, SliceRequest, SliceThreadData } from './thread-messages.js'
+import { WeightsStreams } from './weights-streams.js'
+
+/** The thread of one slice: its memory, its gRPC server, its share of every step. */
+
+const { options, host, insecureNetwork, counters } = workerData as SliceThreadData
+const outcomeCounts = new Int32Array(counters)
+const tell = answerRequests<SliceRequest | { type: 'start' }, SliceEvent>(handle)
+const server = createServer()
+let attempt = 0
+let started: { state: SliceState; streams: WeightsStreams } | undefined
+
+async function start(): Promise<SliceReady> {
+  const arena = Arena.create()
+  const state = new SliceState(options, arena, {
+    covered: ({ first, count }) => {
+      tell({ type: 'covered', attempt, first, count })
+    },
+    chunkUpdated: () => {
+      streams.pump()
+    },
+    reduced: (finite, statistics) => {
+      tell({ type: 'reduced', attempt, finite, statistics })
+    },
+  })
+  const streams = new WeightsStreams(state, options)
+  started = { state, streams }
+  const handlers: AveragerHandlers = {
+    Contribute: (call) => {
+      serveContributions(call, state)
+    },
+    Weights: (call) => {
+      streams.open(call)
+    },
+  }
+  server.addService(services.Averager.service, handlers)
+  const port = await bind(server, host, 0, insecureNetwork)
+  return { port, memory: arena.memory, buffers: state.buffers }
+}
+
+function serveContributions(call: ServerDuplexStream<Contribution__Output, Acknowledgement>, state: SliceState): void {
+  call.on('data', (contribution: Contribution__Output) => {
+    const outcome = state.contribute(contribution)
+    Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
+    const { step, firstLeaf, leafCount, chunk } = contribution
+    const more = call.write({ step, firstLeaf, leafCount, chunk, outcome })
+    // a worker that does not read its acknowledgements sends no more
+    if (!more) {
+      call.pause()
+      call.once('drain', () => {
+        call.resume()
+      })
+    }
+  })
+  call.on('end', () => {
+    call.end()
+  })
+  // a broken stream: what was taken counts, the rest is sent again by someone
+  call.on('error', () => undefined)
+}
+
+async function handle(request: SliceRequest | { type: 'start' }): Promise<unknown> {
+  if (request.type === 'start') return await start()
+  if (started === undefined) throw new Error('the slice has not started')
+  const { state, streams } = started
+  switch (request.type) {
+    case 'open':
+      state.open(request.version)
+      break
+    case 'beginStep':
+      attempt = request.attempt
+      state.beginStep(request.step, request.rate)
+      break
+    case 'commit':
+      state.commit(request.version)
+      streams.abort((version) => version < request.version, `weights version ${String(request.version)} was committed meanwhile; ask for that one`)
+      break
+    case 'drop':
+      streams.abort((version) => version === request.version, `the provisional weights version ${String(request.version)} was dropped; forget what came of it`)
+      state.drop(request.version)
+      break
+    case 'pin':
+      state.pin(request.side)
+      break
+    case 'unpin':
+      state.unpin(request.side)
+      break
+    case 'close':
+      server.forceShutdown()
+      break
+  }
+  streams.pump()
+  return undefined
+}

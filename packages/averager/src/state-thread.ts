@@ -1,0 +1,18 @@
+import { workerData } from 'node:worker_threads'
+import { digestState, writeCheckpoint, type StateBytes } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
+import { answerRequests } from './answering-port.js'
+import type { StateRequest, StateThreadData } from './thread-messages.js'
+
+/** The thread that hashes a version and writes checkpoints, straight from the slices' memories, while training goes on. */
+
+const { slices, layout } = workerData as StateThreadData
+
+answerRequests<StateRequest>((request) => {
+  const state: StateBytes = { weights: rangesOf('weights', request.side), velocity: rangesOf('velocity', request.side), suffix: request.suffix }
+  if (request.type === 'digest') return digestState(state)
+  return writeCheckpoint(request.path, layout, request.metadata, state)
+})
+
+function rangesOf(kind: 'weights' | 'velocity', side: 0 | 1): Uint8Array[] {
+  return slices.map(({ memory, buffers, size }) => Buffer.from(memory.buffer, buffers[kind][side], size * Float32Array.BYTES_PER_ELEMENT))
+}

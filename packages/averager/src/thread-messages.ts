@@ -1,0 +1,80 @@
+import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
+import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
+import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
+import type { NodeStatistics } from './partial-gradients.js'
+import type { SliceOptions } from './slice-state.js'
+import type { Side, VersionBuffers } from './version-buffers.js'
+
+/** What the averager's threads say to each other. */
+
+export interface SliceThreadData {
+  readonly options: SliceOptions
+  readonly host: string
+  readonly insecureNetwork: boolean
+  /** One Int32 an outcome, in the order of OUTCOMES; shared by all slices. */
+  readonly counters: SharedArrayBuffer
+}
+
+export type SliceRequest =
+  | { readonly type: 'open'; readonly version: number }
+  | { readonly type: 'beginStep'; readonly step: number; readonly rate: number; readonly attempt: number }
+  | { readonly type: 'commit'; readonly version: number }
+  | { readonly type: 'drop'; readonly version: number }
+  | { readonly type: 'pin' | 'unpin'; readonly side: Side }
+  | { readonly type: 'close' }
+
+export interface SliceReady {
+  readonly port: number
+  readonly memory: WasmMemory
+  readonly buffers: VersionBuffers
+}
+
+/** What a slice tells unasked. `attempt` grows with every beginStep, so that news of a dropped one is known as such. */
+export type SliceEvent =
+  | { readonly type: 'covered'; readonly attempt: number; readonly first: number; readonly count: number }
+  | { readonly type: 'reduced'; readonly attempt: number; readonly finite: boolean; readonly statistics: NodeStatistics | undefined }
+
+/** The memory of one slice, as the state thread sees it. */
+export interface SliceMemory {
+  readonly memory: WasmMemory
+  readonly buffers: VersionBuffers
+  /** Elements. */
+  readonly size: number
+}
+
+export interface StateThreadData {
+  readonly slices: readonly SliceMemory[]
+  readonly layout: ParameterLayout
+}
+
+export type StateRequest =
+  | { readonly type: 'digest'; readonly side: Side; readonly suffix: Uint8Array }
+  | { readonly type: 'checkpoint'; readonly side: Side; readonly suffix: Uint8Array; readonly path: string; readonly metadata: UnsealedMetadata }
+
+/** A question with a number, and its answer. */
+export interface Numbered<Request> {
+  readonly id: number
+  readonly request: Request
+}
+
+export type Answer = { readonly id: number; readonly value: unknown } | { readonly id: number; readonly error: Fault }
+
+/** An error on its way between threads, where classes are lost. */
+export interface Fault {
+  readonly code: TrainErrorCode | undefined
+  readonly message: string
+  readonly stack: string | undefined
+}
+
+export function faultOf(error: unknown): Fault {
+  if (!(error instanceof Error)) return { code: undefined, message: String(error), stack: undefined }
+  const code = error.name === 'TrainError' && 'code' in error ? (error.code as TrainErrorCode) : undefined
+  return { code, message: error.message, stack: error.stack }
+}
+
+export function errorOf(fault: Fault): Error {
+  const error = fault.code === undefined ? new Error(fault.message) : new TrainError(fault.code, fault.message)
+  if (fault.stack !== undefined) error.stack = fault.stack
+  return error
+}

@@ -1,0 +1,93 @@
+import { status, type ServerWritableStream } from '@grpc/grpc-js'
+import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
+import type { WeightsRequest__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
+import type { SliceState } from './slice-state.js'
+
+type WeightsCall = ServerWritableStream<WeightsRequest__Output, WeightsChunk>
+
+interface WeightsStream {
+  readonly call: WeightsCall
+  readonly version: number
+  next: number
+  /** Chunks given to gRPC that it has not sent yet. */
+  inFlight: number
+}
+
+/** Enough to keep the connection busy while the next chunk is serialized; gRPC holds no more of a slow reader's chunks. */
+const CHUNKS_IN_FLIGHT = 2
+
+/**
+ * Hands out weights, chunk by chunk in order: the committed version at once, the provisional one as it comes, the one
+ * after that when its step runs.
+ */
+export class WeightsStreams {
+  readonly #state: SliceState
+  readonly #identity: { readonly run: string; readonly term: number }
+  readonly #streams = new Set<WeightsStream>()
+
+  constructor(state: SliceState, identity: { readonly run: string; readonly term: number }) {
+    this.#state = state
+    this.#identity = identity
+  }
+
+  /** Serves one call, or ends it with FAILED_PRECONDITION. */
+  open(call: WeightsCall): void {
+    const { run, term, version } = call.request
+    const refusal = this.#refusalOf(run, term, version)
+    if (refusal !== undefined) {
+      end(call, status.FAILED_PRECONDITION, refusal)
+      return
+    }
+    const stream: WeightsStream = { call, version, next: 0, inFlight: 0 }
+    this.#streams.add(stream)
+    const forget = (): void => {
+      this.#streams.delete(stream)
+    }
+    call.on('cancelled', forget)
+    call.on('error', forget)
+    call.on('close', forget)
+    this.#pump(stream)
+  }
+
+  #refusalOf(run: string, term: number, version: number): string | undefined {
+    const committed = this.#state.committed
+    if (run !== this.#identity.run) return `this averager serves run ${this.#identity.run}, not ${run}; join again`
+    if (term !== this.#identity.term) return `this averager serves term ${String(this.#identity.term)}, not ${String(term)}; join again`
+    if (version < committed) return `weights version ${String(version)} is gone: version ${String(committed)} is committed; ask for that one or a later one`
+    if (version > committed + 2) return `weights version ${String(version)} is too far ahead: version ${String(committed)} is committed; ask again later`
+    return undefined
+  }
+
+  /** Sends what can be sent now. */
+  pump(): void {
+    for (const stream of this.#streams) this.#pump(stream)
+  }
+
+  #pump(stream: WeightsStream): void {
+    const { call, version } = stream
+    while (stream.inFlight < CHUNKS_IN_FLIGHT && stream.next < this.#state.chunks && this.#state.has(version, stream.next)) {
+      if (!this.#streams.has(stream)) return
+      const chunk = stream.next++
+      stream.inFlight++
+      call.write({ chunk, body: this.#state.weights(version, chunk) }, () => {
+        stream.inFlight--
+        this.#pump(stream)
+      })
+    }
+    if (stream.next === this.#state.chunks && stream.inFlight === 0 && this.#streams.delete(stream)) call.end()
+  }
+
+  /** Ends the streams of versions that `gone` names with ABORTED: their buffers will be written to. */
+  abort(gone: (version: number) => boolean, why: string): void {
+    for (const stream of this.#streams) {
+      if (!gone(stream.version)) continue
+      this.#streams.delete(stream)
+      end(stream.call, status.ABORTED, why)
+    }
+  }
+}
+
+/** Ends a call with a status: grpc-js takes it from an error that the stream emits. */
+function end(call: WeightsCall, code: status, details: string): void {
+  call.emit('error', { code, details })
+}
