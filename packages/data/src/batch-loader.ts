@@ -1,0 +1,89 @@
+import { colorShiftOf } from '@lockstep/shared/sampling/color-shift.js'
+import { geometryOf } from '@lockstep/shared/sampling/geometry.js'
+import { SampleStream } from '@lockstep/shared/sampling/sample-stream.js'
+import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader, type EvaluationBatch } from './evaluation-loader.js'
+import { byteValues, writeInput, type ByteValues } from './network-input.js'
+import { orderedPool } from './ordered-pool.js'
+import { PictureReader } from './picture-reader.js'
+import { normalizeRule, requireScales, testScale, trainingScale, type PictureRecipe } from './preprocessing.js'
+import type { TrainingData } from './training-data.js'
+
+export interface TrainingBatch {
+  /** [count, side, side, 3], float32 RGB, normalised. A buffer of its own, to be handed to another thread. */
+  readonly images: Float32Array<ArrayBuffer>
+  /** [count] class numbers. */
+  readonly labels: Int32Array<ArrayBuffer>
+  readonly count: number
+  /** Stream position of sample 0. */
+  readonly firstPosition: number
+}
+
+export interface BatchLoaderOptions {
+  readonly data: TrainingData
+  readonly recipe: PictureRecipe
+  /** Height and width of the network's input, pixels. */
+  readonly inputSize: number
+  /** Pictures decoded at once. */
+  readonly parallelism?: number | undefined
+  /** Bytes of pixels kept of small pictures, for training and validation each; 0: none. */
+  readonly cacheBytes?: number | undefined
+}
+
+/**
+ * Batches of decoded, augmented pictures. What a sample looks like depends on (recipe, seed, stream position) alone: batches may be
+ * asked for in any order, at once, again, and by any number of loaders.
+ */
+export class BatchLoader {
+  /** Batches of one evaluation. */
+  readonly evaluationBatches: number
+  private readonly stream: SampleStream
+  private readonly reader: PictureReader
+  private readonly evaluationLoader: EvaluationLoader
+  private readonly values: ByteValues
+
+  /** @throws TrainError RECIPE_INVALID when a scale is smaller than the input */
+  constructor(private readonly options: BatchLoaderOptions) {
+    const { data, recipe, inputSize, parallelism = DEFAULT_PARALLELISM, cacheBytes = DEFAULT_CACHE_BYTES } = options
+    requireScales(recipe, inputSize)
+    const { mean, std, classes } = data
+    const preprocessing = { inputSize, scale: testScale(recipe, inputSize), normalize: normalizeRule(recipe), mean, std, classes }
+    const scale = trainingScale(recipe, inputSize)
+    this.stream = new SampleStream({ size: data.train.size, seed: recipe.seed, shuffle: recipe.data.shuffle, blocks: data.train.blocks })
+    this.reader = new PictureReader(data.train, typeof scale === 'number' ? scale : null, cacheBytes)
+    this.values = byteValues(preprocessing)
+    this.evaluationLoader = new EvaluationLoader({ source: data.validation, preprocessing, batch: recipe.evaluation.batch, parallelism, cacheBytes })
+    this.evaluationBatches = this.evaluationLoader.batches
+  }
+
+  /** The samples at stream positions [firstPosition, firstPosition + count). @throws TrainError DATA_CORRUPT naming the sample */
+  async training(firstPosition: number, count: number): Promise<TrainingBatch> {
+    const { data, recipe, inputSize, parallelism = DEFAULT_PARALLELISM } = this.options
+    const { crop, flip, colorShift } = recipe.data.augment
+    const view = { shortSide: trainingScale(recipe, inputSize), crop, flip }
+    const pixels = inputSize * inputSize * 3
+    const images = new Float32Array(count * pixels)
+    const labels = new Int32Array(count)
+    const load = async (position: number): Promise<void> => {
+      const sample = this.stream.sample(position)
+      const geometry = geometryOf(recipe.seed, position, view)
+      const picture = await this.reader.picture(sample, geometry.shortSide)
+      const values = colorShift === 0 ? this.values : this.shiftedValues(position)
+      writeInput(picture, geometry, inputSize, values, images, (position - firstPosition) * pixels)
+      labels[position - firstPosition] = data.train.label(sample)
+    }
+    const positions = Array.from({ length: count }, (_, i) => firstPosition + i)
+    for await (const done of orderedPool(positions, parallelism, load)) void done
+    return { images, labels, count, firstPosition }
+  }
+
+  /** Evaluation batch number `batch`, of `evaluationBatches`. @throws TrainError DATA_CORRUPT naming the sample */
+  evaluation(batch: number): Promise<EvaluationBatch> {
+    return this.evaluationLoader.load(batch)
+  }
+
+  private shiftedValues(position: number): ByteValues {
+    const { data, recipe } = this.options
+    const shift = colorShiftOf(recipe.seed, position, recipe.data.augment.colorShift, data.color.eigenvectors, data.color.eigenvalues)
+    return byteValues({ normalize: normalizeRule(recipe), mean: data.mean, std: data.std }, shift)
+  }
+}

@@ -1,0 +1,56 @@
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import type { Rgb } from './training-data.js'
+
+/** All that turns a picture into a network's input at evaluation and prediction: a checkpoint carries it. Plain JSON. */
+export interface Preprocessing {
+  /** Height and width of the input, pixels. */
+  readonly inputSize: number
+  /** Test scale Q: pixels of the shorter side before the centre crop. */
+  readonly scale: number
+  /** mean: x − mean; meanAndStd: (x − mean) / std, per channel, on 0–255. */
+  readonly normalize: 'mean' | 'meanAndStd'
+  readonly mean: Rgb
+  readonly std: Rgb
+  readonly classes: string[]
+}
+
+/** What is computed of a recipe here; a whole Recipe fits. */
+export type PictureRecipe = Pick<Recipe, 'seed' | 'data' | 'evaluation' | 'initialization'>
+
+/** Training scale S of a recipe: fixed, or the range it is drawn from. */
+export function trainingScale(recipe: Pick<PictureRecipe, 'data'>, inputSize: number): number | readonly [number, number] {
+  return recipe.data.augment.shortSide ?? inputSize
+}
+
+/** Test scale Q of a recipe: as given, or the training scale, its middle (rounded down) when that is drawn. */
+export function testScale(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>, inputSize: number): number {
+  const training = trainingScale(recipe, inputSize)
+  return recipe.evaluation.scales?.[0] ?? (typeof training === 'number' ? training : Math.floor((training[0] + training[1]) / 2))
+}
+
+/** The recipe's rule, or the default: the paper's for the paper's initialization, unit variance for those made for it. */
+export function normalizeRule({ data, initialization }: Pick<PictureRecipe, 'data' | 'initialization'>): 'mean' | 'meanAndStd' {
+  return data.normalize ?? (initialization.method === 'normal' ? 'mean' : 'meanAndStd')
+}
+
+/** @throws TrainError RECIPE_INVALID when a scale is smaller than the input or a range is empty */
+export function requireScales(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>, inputSize: number): void {
+  const training = trainingScale(recipe, inputSize)
+  const [from, to] = typeof training === 'number' ? [training, training] : training
+  if (from > to) throw new TrainError('RECIPE_INVALID', `data.augment.shortSide: the range [${String(from)}, ${String(to)}] is empty; put the smaller number first`)
+  if (from < inputSize) throw new TrainError('RECIPE_INVALID', `data.augment.shortSide ${String(from)} is smaller than the input (${String(inputSize)} pixels): make it at least that`)
+  const scale = testScale(recipe, inputSize)
+  if (scale < inputSize) throw new TrainError('RECIPE_INVALID', `evaluation.scales ${String(scale)} is smaller than the input (${String(inputSize)} pixels): make it at least that`)
+}
+
+/** What of a recipe and its data a checkpoint carries to predict. */
+export function preprocessingOf(
+  recipe: Pick<Recipe, 'model' | 'data' | 'evaluation' | 'initialization'>,
+  data: { readonly mean: Rgb; readonly std: Rgb; readonly classes: string[] },
+): Preprocessing {
+  const { inputSize } = recipe.model
+  requireScales(recipe, inputSize)
+  const { mean, std, classes } = data
+  return { inputSize, scale: testScale(recipe, inputSize), normalize: normalizeRule(recipe), mean, std, classes }
+}
