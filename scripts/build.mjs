@@ -30,10 +30,20 @@ function partsOf(root) {
   const assembly = filesUnder(root, KERNEL_SOURCES)
   const projects = projectsOf(root)
   const sources = projects.flatMap((folder) => filesUnder(root, join(folder, 'src'))).filter((path) => !path.startsWith(GENERATED))
-  const configurations = ['tsconfig.base.json', 'tsconfig.json', ...projects.flatMap((f) => [join(f, 'tsconfig.json'), join(f, 'package.json')])]
+  const configurations = [
+    'tsconfig.base.json',
+    'tsconfig.json',
+    ...projects.flatMap((f) => [join(f, 'tsconfig.json'), join(f, 'package.json')]),
+  ]
   const protocolKey = digestOfFiles(root, protos, lock)
   return [
-    { name: 'protocol', title: 'gRPC types', key: protocolKey, done: existsSync(join(root, GENERATED)), make: () => generateTypes(root, protos) },
+    {
+      name: 'protocol',
+      title: 'gRPC types',
+      key: protocolKey,
+      done: existsSync(join(root, GENERATED)),
+      make: () => generateTypes(root, protos),
+    },
     {
       name: 'kernels',
       title: 'WebAssembly kernels',

@@ -29,7 +29,9 @@ export async function withLock(root, say, work) {
   const file = join(root, '.runtime/setup.lock')
   const lockFd = openSync(file, 'a+')
   try {
-    const locked = await take(lockFd, () => say(`  waiting     another set-up is at work here (process ${readFileSync(file, 'utf8').trim()})`))
+    const locked = await take(lockFd, () =>
+      say(`  waiting     another set-up is at work here (process ${readFileSync(file, 'utf8').trim()})`),
+    )
     if (locked) {
       ftruncateSync(lockFd)
       writeSync(lockFd, `${String(process.pid)}\n`)
