@@ -2,20 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, statfsSync } from 'node:fs'
 import { atLeast } from './plan.mjs'
 
-export const OLDEST_NODE = '20.19.0'
 /** The first pip that knows the platform names the wheels carry (PEP 600). */
 const OLDEST_PIP = '20.3'
 /** What the TensorFlow wheel was built for. */
 const OLDEST_GLIBC = '2.27'
-
-/**
- * @param {string} version `process.version`
- * @returns {string | undefined} a sentence with the remedy
- */
-export function nodeProblem(version) {
-  if (atLeast(version, OLDEST_NODE)) return undefined
-  return `Node ${version} is too old: Lockstep needs ${OLDEST_NODE} or newer; install a current one (nodejs.org, nvm, or your system's packages) and run again`
-}
 
 /**
  * What the given steps need and this machine lacks: one sentence each.

@@ -31,8 +31,3 @@ export function progressOf(verb, what) {
     },
   }
 }
-
-/** Ends a line that was being rewritten, so that an error starts on its own. */
-export function endLine() {
-  if (process.stdout.isTTY) process.stdout.write('\n')
-}

