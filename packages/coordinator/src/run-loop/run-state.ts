@@ -40,7 +40,8 @@ export interface BatchCounts {
   readonly lossSum: number
 }
 
-export type Phase = 'waiting' | 'stepping' | 'committing' | 'evaluating' | 'saving' | 'ended'
+/** `starting`: workers may join, but the weights are not there yet. */
+export type Phase = 'starting' | 'waiting' | 'stepping' | 'committing' | 'evaluating' | 'saving' | 'ended'
 
 export interface RunState {
   readonly plan: RunPlan
@@ -70,7 +71,7 @@ export interface RunState {
 export function initialRunState(plan: RunPlan, version: number, schedule: ScheduleState, savedVersion: number): RunState {
   return {
     plan,
-    phase: 'waiting',
+    phase: 'starting',
     version,
     schedule,
     workers: {},

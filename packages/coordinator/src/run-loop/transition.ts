@@ -278,7 +278,7 @@ function stop(state: RunState, reason: string, effects: RunEffect[]): void {
     }
     effects.push({ type: 'dropStep', version: state.version + 1 })
   }
-  if (state.phase !== 'committing') proceed(state, effects)
+  if (state.phase !== 'committing' && state.phase !== 'starting') proceed(state, effects)
 }
 
 function tick(state: RunState, nowMs: number, effects: RunEffect[]): void {

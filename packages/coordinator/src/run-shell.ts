@@ -1,0 +1,290 @@
+import { performance } from 'node:perf_hooks'
+import { invariant, TrainError } from '@lockstep/shared/errors/train-error.js'
+import type { Job } from '@lockstep/shared/protocol/jobs.js'
+import { canonicalJson } from '@lockstep/shared/recipe/recipe-digest.js'
+import type { ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
+import type { Logger } from 'pino'
+import type { Member } from './membership/member.js'
+import type { MembershipServer } from './membership/membership-server.js'
+import type { MetricsLog } from './metrics/metrics-log.js'
+import type { Preparation } from './preparation.js'
+import type { RunEffect } from './run-loop/run-effect.js'
+import type { RunEvent } from './run-loop/run-event.js'
+import { initialRunState, type BatchCounts, type RunState } from './run-loop/run-state.js'
+import { transition } from './run-loop/transition.js'
+import type { RunReport } from './run-report.js'
+import type { RunServices } from './run-services.js'
+import type { TrainEvent } from './train-event.js'
+
+const TICK_MS = 250
+
+export interface ShellParts {
+  readonly preparation: Preparation
+  readonly services: RunServices
+  readonly membership: MembershipServer
+  readonly metrics: MetricsLog
+  readonly report: RunReport
+  readonly logger: Logger
+  readonly emit: (event: TrainEvent) => void
+}
+
+export type FinishReason = (RunEffect & { type: 'finish' })['reason']
+
+/**
+ * The thin shell around the run loop: brings it events from averager, membership and clock, and runs its effects, one
+ * after the other and in their order. Everything that decides is in run-loop/.
+ */
+export class RunShell {
+  readonly #parts: ShellParts
+  /** Ends when the run does. */
+  readonly finished: Promise<FinishReason>
+  #finish!: (reason: FinishReason) => void
+  #fail!: (error: unknown) => void
+  #state: RunState
+  #effects: Promise<void> = Promise.resolve()
+  #over = false
+  #ticks: NodeJS.Timeout | undefined
+  #evaluationStartMs = 0
+  /** Which checkpoint metrics to write: those of the newest evaluation, if it was of that version. */
+  #evaluated: { version: number; metrics: { loss: number; top1: number; top5: number } } | null = null
+
+  constructor(parts: ShellParts) {
+    this.#parts = parts
+    const { plan, version, schedule, checkpoint } = parts.preparation
+    this.#state = initialRunState(plan, version, schedule, checkpoint === null ? -1 : version)
+    this.finished = new Promise((resolve, reject) => {
+      this.#finish = resolve
+      this.#fail = reject
+    })
+    // whoever awaits it later must not come too late for the process
+    this.finished.catch(() => undefined)
+    this.#listen()
+  }
+
+  /** Committed weights version. */
+  get version(): number {
+    return this.#state.version
+  }
+
+  /** Bytes that the state digest ends with: schedule state and next step. */
+  get suffix(): Buffer {
+    return suffixOf(this.#state.schedule, this.#state.version)
+  }
+
+  /** The weights are there: work may begin. Workers may have joined before. */
+  start(): void {
+    this.#ticks = setInterval(() => {
+      this.dispatch({ type: 'tick', nowMs: performance.now() })
+    }, TICK_MS)
+    this.dispatch({ type: 'started' })
+  }
+
+  /** Checkpoint and end, soon. */
+  stop(reason: string): void {
+    this.#parts.emit({ type: 'stopping', reason })
+    this.dispatch({ type: 'stopRequested', reason })
+  }
+
+  /** Ends the run with an error. */
+  fail(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    clearInterval(this.#ticks)
+    this.#fail(error)
+  }
+
+  dispatch(event: RunEvent): void {
+    if (this.#over) return
+    const { state, effects } = transition(this.#state, event)
+    this.#state = state
+    for (const effect of effects) this.#enqueue(effect)
+  }
+
+  #enqueue(effect: RunEffect): void {
+    this.#effects = this.#effects.then(async () => {
+      if (!this.#over) await this.#perform(effect)
+    })
+    this.#effects = this.#effects.catch((error: unknown) => {
+      this.fail(error)
+    })
+  }
+
+  #listen(): void {
+    const { services, membership, report, emit, logger } = this.#parts
+    const { averager } = services
+    averager.on('covered', (event) => {
+      this.dispatch({ type: 'leavesCovered', ...event })
+    })
+    averager.on('reduced', ({ step, finite, lossSum, samples, correctTop1, correctTop5 }) => {
+      this.dispatch({ type: 'stepReduced', step, finite, counts: { lossSum, samples, correctTop1, correctTop5 } })
+    })
+    averager.on('error', (error) => {
+      this.fail(error)
+    })
+    membership.on('joined', ({ worker, name, pid, host }, leafSeconds) => {
+      report.workerJoined(worker)
+      logger.info({ worker, name, pid, host, leafSeconds }, 'worker joined')
+      emit({ type: 'workerJoined', worker, name, pid, host })
+      this.dispatch({ type: 'workerJoined', worker, leafSeconds, nowMs: performance.now() })
+    })
+    membership.on('gone', (member, reason, polite) => {
+      this.#gone(member, reason, polite)
+    })
+    membership.on('heard', ({ worker }, progress) => {
+      this.dispatch({ type: 'workerHeard', worker, progress, nowMs: performance.now() })
+    })
+    membership.on('spanFinished', ({ worker }, { step, leafCount, loadSeconds, computeSeconds }) => {
+      this.dispatch({ type: 'spanFinished', worker, step, leaves: leafCount, seconds: loadSeconds + computeSeconds })
+    })
+    membership.on('evaluationResult', ({ worker }, { version, batch, term, ...counts }) => {
+      if (term === this.#parts.preparation.term) this.#evaluationResult(worker, version, batch, counts)
+    })
+    services.watchQueue({
+      refill: () => {
+        logger.warn('the queue connection was lost and is back: outstanding jobs are put in again')
+        this.dispatch({ type: 'queueLost' })
+      },
+      warn: (message) => {
+        report.fault('queueEnded')
+        emit({ type: 'warning', message })
+      },
+      fail: (error) => {
+        this.fail(error)
+      },
+    })
+  }
+
+  #gone({ worker, name }: Member, reason: string, polite: boolean): void {
+    const { services, report, emit, logger } = this.#parts
+    logger.warn({ worker, name, reason, polite }, 'worker gone')
+    if (!polite) report.fault('workerLost')
+    emit({ type: polite ? 'workerLeft' : 'workerLost', worker, name, reason })
+    this.dispatch({ type: 'workerGone', worker })
+    services.queues.close(worker).catch((error: unknown) => {
+      logger.warn({ worker, error }, 'the queue of a worker that is gone could not be removed')
+    })
+  }
+
+  #evaluationResult(worker: string, version: number, batch: number, counts: BatchCounts): void {
+    this.dispatch({ type: 'evaluationResult', worker, version, batch, counts })
+    const { evaluation, phase } = this.#state
+    if (phase !== 'evaluating') return
+    const done = evaluation.filter((result) => result !== null).length
+    this.#parts.emit({ type: 'evaluating', step: version, done, total: evaluation.length })
+  }
+
+  async #perform(effect: RunEffect): Promise<void> {
+    const { services, membership, report, emit } = this.#parts
+    switch (effect.type) {
+      case 'beginStep':
+        return await services.averager.beginStep(effect.step, effect.rate)
+      case 'assignSpan':
+        return await this.#assign(effect.worker, this.#spanJob(effect))
+      case 'assignEvaluation': {
+        const { first, count } = effect.batches
+        return await this.#assign(effect.worker, { kind: 'evaluation', term: this.#parts.preparation.term, version: effect.version, first, count })
+      }
+      case 'withdrawSpan':
+        membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
+        return
+      case 'commit':
+        await services.averager.commit(effect.version)
+        membership.broadcast({ committed: { version: effect.version } })
+        this.dispatch({ type: 'committed', version: effect.version })
+        return
+      case 'dropStep':
+        membership.broadcast({ dropped: { version: effect.version } })
+        return await services.averager.drop(effect.version)
+      case 'recordStep':
+        return await this.#recordStep(effect)
+      case 'recordEvaluation':
+        this.#recordEvaluation(effect)
+        return
+      case 'learningRateDropped':
+        emit({ type: 'learningRateDropped', step: effect.version, from: effect.from, to: effect.to })
+        return
+      case 'writeCheckpoint':
+        this.#writeCheckpoint(effect)
+        return
+      case 'expelWorker':
+        membership.expel(effect.worker, effect.reason, true)
+        return
+      case 'wait':
+        report.restartClock(performance.now())
+        emit({ type: 'waiting', reason: effect.reason })
+        return
+      case 'finish':
+        this.#over = true
+        clearInterval(this.#ticks)
+        this.#finish(effect.reason)
+        return
+      case 'fail':
+        this.fail(new TrainError(effect.code, effect.message))
+    }
+  }
+
+  #spanJob({ step, span, hint }: RunEffect & { type: 'assignSpan' }): Job {
+    const next = hint === null ? null : { step: step + 1, first: hint.first, count: hint.count }
+    return { kind: 'span', term: this.#parts.preparation.term, step, first: span.first, count: span.count, hint: next }
+  }
+
+  /** A worker that went while its job was on the way here has had its work given to others already. */
+  async #assign(worker: string, job: Job): Promise<void> {
+    if (worker in this.#state.workers) await this.#parts.services.queues.add(worker, job)
+  }
+
+  async #recordStep(effect: RunEffect & { type: 'recordStep' }): Promise<void> {
+    const { preparation, services, metrics, report, emit } = this.#parts
+    const { version: step, loss, top1, rate: learningRate } = effect
+    const seconds = report.stepDone(performance.now(), loss)
+    const every = preparation.recipe.run.checkpoint.digestEverySteps
+    const digest = every > 0 && step % every === 0 ? await services.averager.digest(step, suffixOf(effect.schedule, step)) : null
+    const shown = {
+      ...{ step, loss, top1, learningRate, samplesPerSecond: report.samplesPerSecond, workers: Object.keys(this.#state.workers).length },
+      ...(digest === null ? {} : { stateDigest: digest.stateDigest }),
+    }
+    metrics.step({ ...shown, seconds })
+    const { steps } = preparation.plan
+    emit({ type: 'step', ...shown, steps, secondsLeft: report.secondsLeft(steps - step) })
+    this.#evaluationStartMs = performance.now()
+  }
+
+  #recordEvaluation({ version: step, metrics, samples, best }: RunEffect & { type: 'recordEvaluation' }): void {
+    const nowMs = performance.now()
+    const shown = { step, ...metrics, samples, seconds: (nowMs - this.#evaluationStartMs) / 1000, best }
+    this.#evaluated = { version: step, metrics }
+    this.#parts.report.evaluated(metrics)
+    this.#parts.report.restartClock(nowMs)
+    this.#parts.metrics.evaluation(shown)
+    this.#parts.emit({ type: 'evaluation', ...shown })
+  }
+
+  /** Begins to write and comes back; the averager keeps the version until it is written. */
+  #writeCheckpoint({ version, schedule, best }: RunEffect & { type: 'writeCheckpoint' }): void {
+    const { preparation, services, membership, emit } = this.#parts
+    const { directory, recipe, network, preprocessing, dataDigest, recipeDigest } = preparation
+    invariant(version === this.#state.version, 'a checkpoint is of the committed version')
+    const path = directory.checkpointPath(version)
+    const metadata = {
+      ...{ format: 1 as const, step: version, run: directory.id, seed: recipe.seed, recipe, network, schedule, dataDigest, recipeDigest },
+      preprocessing: { ...preprocessing },
+      fingerprint: membership.engine?.fingerprint ?? '',
+      ...(this.#evaluated?.version === version ? { metrics: this.#evaluated.metrics } : {}),
+    }
+    const write = async (): Promise<void> => {
+      const { stateDigest } = await services.averager.writeCheckpoint(path, metadata, suffixOf(schedule, version))
+      await directory.linkLatest(version)
+      if (best) await directory.linkBest(version)
+      await directory.keep(recipe.run.checkpoint.keep)
+      emit({ type: 'checkpoint', step: version, path, stateDigest })
+      this.dispatch({ type: 'checkpointWritten', version })
+    }
+    write().catch((error: unknown) => {
+      this.fail(error)
+    })
+  }
+}
+
+function suffixOf(schedule: ScheduleState, nextStep: number): Buffer {
+  return Buffer.from(canonicalJson({ schedule, nextStep }))
+}

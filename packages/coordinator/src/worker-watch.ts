@@ -1,0 +1,43 @@
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import type { Logger } from 'pino'
+import type { LocalWorkers } from './local-workers/local-workers.js'
+import type { MembershipServer } from './membership/membership-server.js'
+import type { RunShell } from './run-shell.js'
+import type { TrainEvent } from './train-event.js'
+
+/**
+ * Tells what became of workers, and ends a run that nobody can go on with: all its local workers are gone and no other
+ * is a member. The error a person reads is the first cause, not the last consequence.
+ */
+export function watchLocalWorkers(parts: {
+  readonly workers: LocalWorkers
+  readonly membership: MembershipServer
+  readonly shell: RunShell
+  readonly emit: (event: TrainEvent) => void
+  readonly logger: Logger
+  /** Local workers that the run starts; 0: it waits for others, for as long as it takes. */
+  readonly expected: number
+}): void {
+  const { workers, membership, shell, emit, logger, expected } = parts
+  let firstCause: TrainError | null = null
+  membership.on('refused', (name, { code, message }) => {
+    firstCause ??= new TrainError(code, `${name}: ${message}`)
+    logger.error({ name, code, message }, 'worker refused')
+    emit({ type: 'workerRefused', name, reason: message })
+  })
+  membership.on('trouble', ({ worker, name }, { code, message, fatal }) => {
+    logger.error({ worker, name, code, message, fatal }, 'worker in trouble')
+    if (fatal) firstCause ??= new TrainError(code as TrainError['code'], `${name}: ${message}`)
+    emit({ type: 'warning', message: `${name}: ${message}` })
+  })
+  membership.on('failed', (error) => {
+    shell.fail(error)
+  })
+  workers.onExit(({ name, pid, code, signal, cause, logFile, asked }) => {
+    if (asked) return
+    const how = signal === null ? `exit code ${String(code)}` : signal
+    logger.warn({ name, pid, code, signal, cause }, 'local worker ended')
+    firstCause ??= new TrainError('WORKER_LOST', `${name} ended (${how})${cause === '' ? '' : `: ${cause}`}; see ${logFile}`)
+    if (expected > 0 && workers.running.length === 0 && membership.members.length === 0) shell.fail(firstCause)
+  })
+}
