@@ -1,0 +1,52 @@
+import type { Arena } from '@lockstep/shared/kernels/arena.js'
+import { CHUNK_FLOATS, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
+
+/**
+ * Sums of gradients over the flat parameter vector, in shared memory. Slots are allocated when first used and used again
+ * for ever, so that memory is constant over steps.
+ */
+export class Accumulators {
+  private readonly offsets: number[] = []
+  private readonly scratch: number
+  private readonly scratchFloats: number
+
+  /** @param floats elements of the flat parameter vector */
+  constructor(
+    private readonly arena: Arena,
+    private readonly floats: number,
+  ) {
+    this.scratchFloats = Math.min(CHUNK_FLOATS, floats)
+    this.scratch = arena.allocate(this.scratchFloats)
+  }
+
+  /** Byte offset of a slot in the arena's memory. */
+  byteOffset(slot: number): number {
+    let offset = this.offsets[slot]
+    if (offset === undefined) {
+      offset = this.arena.allocate(this.floats)
+      this.offsets[slot] = offset
+    }
+    return offset
+  }
+
+  /** Writes one parameter's values: the first addend is copied, nothing starts from zero. */
+  copy(slot: number, entry: ParameterEntry, values: Float32Array): void {
+    this.arena.view(this.byteOffset(slot) + entry.offset * 4, entry.size).set(values)
+  }
+
+  /** slot + values, float32, values on the right; chunk by chunk through a scratch buffer the kernel can see. */
+  add(slot: number, entry: ParameterEntry, values: Float32Array): void {
+    const base = this.byteOffset(slot) + entry.offset * 4
+    for (let start = 0; start < entry.size; start += this.scratchFloats) {
+      const floats = Math.min(this.scratchFloats, entry.size - start)
+      this.arena.view(this.scratch, floats).set(values.subarray(start, start + floats))
+      this.arena.add(base + start * 4, base + start * 4, this.scratch, floats)
+    }
+  }
+
+  /** into + from, the whole vector. */
+  merge(into: number, from: number): void {
+    const destination = this.byteOffset(into)
+    this.arena.add(destination, destination, this.byteOffset(from), this.floats)
+  }
+}

@@ -1,0 +1,67 @@
+import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+
+/** What the main thread and the compute thread say to each other. Requests are answered one by one, in their order. */
+
+/** Given once, with the thread: everything the engine is built from. */
+export interface ComputeSetup {
+  readonly recipe: Recipe
+  /** Number of classes. */
+  readonly classes: number
+  /** The whole flat weights vector, float32, written by the main thread. */
+  readonly weights: SharedArrayBuffer
+}
+
+/** A micro-batch as it travels to the compute thread; `images` and `labels` are transferred. */
+export interface MicroBatch {
+  /** [count, h, w, 3] */
+  readonly images: Float32Array
+  readonly labels: Int32Array
+  readonly count: number
+  /** Stream position of sample 0. */
+  readonly firstPosition: number
+}
+
+export interface EvaluationBatch {
+  readonly images: Float32Array
+  readonly labels: Int32Array
+  /** Samples that count; the rest is padding. */
+  readonly samples: number
+}
+
+export type ComputeRequest = { readonly id: number } & ComputeCall
+export type ComputeCall =
+  | { readonly kind: 'probe' }
+  | { readonly kind: 'setWeights' }
+  | { readonly kind: 'gradient'; readonly batch: MicroBatch; readonly slot: number; readonly mode: 'copy' | 'add' }
+  | { readonly kind: 'add'; readonly into: number; readonly from: number }
+  | { readonly kind: 'evaluate'; readonly batch: EvaluationBatch }
+
+/** The sums of some samples: loss in float64, counts exact. */
+export interface ComputeStatistics {
+  readonly lossSum: number
+  readonly samples: number
+  readonly correctTop1: number
+  readonly correctTop5: number
+}
+
+export interface ComputeReply {
+  readonly id: number
+  readonly statistics?: ComputeStatistics
+  readonly probe?: { readonly fingerprint: string; readonly leafSeconds: number }
+  /** Byte offset of the accumulator in the shared memory. */
+  readonly byteOffset?: number
+  /** Time the request took on the compute thread. */
+  readonly seconds: number
+  /** Tensors alive in the engine. */
+  readonly tensors: number
+  readonly error?: { readonly name: string; readonly code: string | undefined; readonly message: string; readonly stack: string | undefined }
+}
+
+/** The first message of the thread: it is ready, and this is the memory the accumulators lie in. */
+export interface ComputeReady {
+  readonly ready: true
+  readonly memory: WasmMemory
+  /** Version of TensorFlow. */
+  readonly tensorflow: string
+}

@@ -1,0 +1,77 @@
+import { Arena } from '@lockstep/shared/kernels/arena.js'
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
+import { networkOf } from '@lockstep/shared/models/network.js'
+import { invariant } from '@lockstep/shared/errors/train-error.js'
+import { parentPort, workerData } from 'node:worker_threads'
+import { Engine } from '../engine/engine.js'
+import { loadTensorFlow } from '../engine/load-tensorflow.js'
+import { probeFingerprint } from '../engine/probe.js'
+import { Accumulators } from './accumulators.js'
+import type { ComputeReady, ComputeReply, ComputeRequest, ComputeSetup } from './compute-messages.js'
+
+/**
+ * The computing thread of a worker process: it owns the engine and the accumulators and does what it is asked, one
+ * request after the other. TensorFlow's operations block their thread, so nothing else may live here.
+ */
+
+const port = parentPort
+invariant(port !== null, 'the compute thread has a parent')
+const setup = workerData as ComputeSetup
+
+const { recipe } = setup
+const network = networkOf(recipe.model, setup.classes)
+const layout = layoutOf(network)
+const engine = await Engine.create({ network, layout, seed: recipe.seed, globalBatch: recipe.batch.global })
+const arena = Arena.create()
+const accumulators = new Accumulators(arena, layout.size)
+const weights = new Float32Array(setup.weights)
+
+function answer(request: ComputeRequest): Omit<ComputeReply, 'id' | 'seconds' | 'tensors'> {
+  switch (request.kind) {
+    case 'probe':
+      return { probe: probeFingerprint(engine, { network, layout, seed: recipe.seed, batch: recipe.batch, evaluationBatch: recipe.evaluation.batch }) }
+    case 'setWeights':
+      engine.setWeights(weights)
+      return {}
+    case 'gradient': {
+      const { slot, mode } = request
+      const statistics = engine.gradient(request.batch, (entry, values) => {
+        if (mode === 'copy') accumulators.copy(slot, entry, values)
+        else accumulators.add(slot, entry, values)
+      })
+      return { statistics, byteOffset: accumulators.byteOffset(slot) }
+    }
+    case 'add':
+      accumulators.merge(request.into, request.from)
+      return { byteOffset: accumulators.byteOffset(request.into) }
+    case 'evaluate':
+      return { statistics: engine.evaluate(request.batch.images, request.batch.labels, request.batch.samples) }
+  }
+}
+
+/** The version of TensorFlow's own library, to explain a difference between engines. */
+function nativeVersion(): string {
+  const { binding } = loadTensorFlow().backend() as unknown as { binding: { TF_Version: string } }
+  return binding.TF_Version
+}
+
+function describe(error: unknown): NonNullable<ComputeReply['error']> {
+  if (!(error instanceof Error)) return { name: 'Error', code: undefined, message: String(error), stack: undefined }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return { name: error.name, code, message: error.message, stack: error.stack }
+}
+
+port.on('message', (request: ComputeRequest) => {
+  const started = performance.now()
+  let result: Omit<ComputeReply, 'id' | 'seconds' | 'tensors'>
+  try {
+    result = answer(request)
+  } catch (error) {
+    result = { error: describe(error) }
+  }
+  const reply: ComputeReply = { id: request.id, ...result, seconds: (performance.now() - started) / 1000, tensors: engine.tensors() }
+  port.postMessage(reply)
+})
+
+const ready: ComputeReady = { ready: true, memory: arena.memory, tensorflow: nativeVersion() }
+port.postMessage(ready)

@@ -1,0 +1,53 @@
+import { invariant } from '@lockstep/shared/errors/train-error.js'
+import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
+import { slicesOf, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { NodeSender, type SendOutcome, type SummedNode } from './node-sender.js'
+import { SliceLink } from './slice-link.js'
+import { WeightsReceiver } from './weights-receiver.js'
+
+/** Gradients out and weights in, for one membership. */
+export class Exchange {
+  readonly weights: WeightsReceiver
+  private readonly links: readonly SliceLink[]
+  private readonly sender: NodeSender
+
+  /**
+   * @param addresses host:port of every slice, in parameter order
+   * @param memory where the compute thread's accumulators lie
+   * @param vector the whole flat weights vector
+   */
+  constructor(
+    identity: { readonly run: string; readonly term: number },
+    layout: ParameterLayout,
+    addresses: readonly string[],
+    memory: WasmMemory,
+    vector: SharedArrayBuffer,
+  ) {
+    const slices = slicesOf(layout.size, addresses.length)
+    invariant(slices.length === addresses.length, 'the vector is cut into as many slices as have an address')
+    this.links = addresses.map((address, index) => new SliceLink(address, index))
+    this.sender = new NodeSender(identity, slices, this.links, memory)
+    this.weights = new WeightsReceiver(identity, slices, this.links, vector)
+  }
+
+  get bytesAcknowledged(): number {
+    return this.links.reduce((sum, link) => sum + link.bytesAcknowledged, 0)
+  }
+
+  /** Sends a node to all slices. @see NodeSender.send */
+  async send(node: SummedNode): Promise<SendOutcome> {
+    return await this.sender.send(node, () => {
+      this.dropWaiting()
+    })
+  }
+
+  /** The step is over for us: what is not on its way yet is not sent. */
+  dropWaiting(): void {
+    for (const link of this.links) link.dropWaiting()
+  }
+
+  close(): void {
+    this.weights.close()
+    for (const link of this.links) link.close()
+  }
+}

@@ -1,0 +1,82 @@
+import type { Slice } from '@lockstep/shared/parameters/layout.js'
+import { invariant } from '@lockstep/shared/errors/train-error.js'
+import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
+import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { ComputeStatistics } from '../compute/compute-messages.js'
+import { chunksOfSlice, type VectorChunk } from './node-chunks.js'
+import type { SliceLink } from './slice-link.js'
+
+/** A summed node in shared memory. */
+export interface SummedNode {
+  readonly step: number
+  readonly node: LeafRange
+  /** Byte offset of the flat vector in `memory`. */
+  readonly byteOffset: number
+  readonly statistics: ComputeStatistics
+}
+
+/** `taken`: every chunk is where it belongs. `stale`: the step, term or run is over; the rest of the span is not needed. */
+export type SendOutcome = 'taken' | 'stale'
+
+/** Sends the partial gradient of a node to all slices, chunk by chunk. */
+export class NodeSender {
+  private readonly floats: number
+
+  constructor(
+    private readonly identity: { readonly run: string; readonly term: number },
+    private readonly slices: readonly Slice[],
+    private readonly links: readonly SliceLink[],
+    private readonly memory: WasmMemory,
+  ) {
+    this.floats = slices.reduce((sum, slice) => sum + slice.size, 0)
+  }
+
+  /**
+   * Resolves when every chunk of every slice is acknowledged: only then may the memory be written again.
+   * @param onStale called at the first chunk that comes too late
+   * @throws TrainError NETWORK if a slice cannot be reached
+   */
+  async send(summed: SummedNode, onStale: () => void): Promise<SendOutcome> {
+    // the memory may have grown on the other thread: growing it by nothing shows its present length here
+    if (this.memory.buffer.byteLength < summed.byteOffset + this.floats * 4) this.memory.grow(0)
+    let stale = false
+    const chunks = this.slices.flatMap((slice, index) =>
+      chunksOfSlice(slice).map(async (chunk) => {
+        const outcome = await this.sendChunk(summed, chunk, index)
+        invariant(outcome !== 'MALFORMED', `the averager understands chunk ${String(chunk.chunk)} of leaves ${String(summed.node.first)}+${String(summed.node.count)}`)
+        if (outcome === 'ACCEPTED' || outcome === 'DUPLICATE' || stale) return
+        stale = true
+        onStale()
+      }),
+    )
+    // all of them, even if one fails: nothing may be in flight when the memory is used again
+    const settled = await Promise.allSettled(chunks)
+    const failed = settled.find((result) => result.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    return stale ? 'stale' : 'taken'
+  }
+
+  private async sendChunk(summed: SummedNode, chunk: VectorChunk, index: number): Promise<string> {
+    const link = this.links[index]
+    invariant(link !== undefined, 'every slice has a link')
+    const { step, node } = summed
+    const bytes = chunk.floats * 4
+    const key = { step, firstLeaf: node.first, leafCount: node.count, chunk: chunk.chunk }
+    return await new Promise((resolve, reject) => {
+      link.send({
+        ...key,
+        bytes,
+        contribution: {
+          run: this.identity.run,
+          term: this.identity.term,
+          ...key,
+          // the bytes are where the compute thread left them; they are copied when the message is written
+          body: Buffer.from(this.memory.buffer, summed.byteOffset + chunk.offset * 4, bytes),
+          statistics: chunk.slice === 0 && chunk.chunk === 0 ? summed.statistics : null,
+        },
+        settle: resolve,
+        fail: reject,
+      })
+    })
+  }
+}

@@ -1,0 +1,155 @@
+import { clientEndpoint } from '@lockstep/shared/protocol/endpoints.js'
+import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import type { Acknowledgement__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
+import type { AveragerClient } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
+import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
+import type { Outcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Outcome.js'
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
+import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
+import { ContributionBook, type BookEntry } from './contribution-book.js'
+
+/** Bytes sent and not acknowledged, a slice. Enough for a fast network's round trip, small beside everything else. */
+const FLIGHT_BYTES = 16 * 1024 * 1024
+/** A slice that cannot be reached for this long makes the worker leave: others can do its work. */
+const RECONNECT: BackOffLimits = { firstMs: 50, mostMs: 1000, limitMs: 10_000 }
+/** The step has not begun at the slice: ask again soon. */
+const EARLY_RETRY_MS = 50
+
+/** A chunk of a node to be sent; `body` stays untouched until the outcome is known. */
+export interface OutgoingChunk extends BookEntry {
+  readonly contribution: Contribution
+  readonly settle: (outcome: Outcome__Output) => void
+  readonly fail: (error: Error) => void
+}
+
+/**
+ * One long-lived stream of contributions to one averager slice. Bytes in flight are bounded; a broken stream is opened
+ * again and what was not acknowledged is sent again, which is harmless since contributions are idempotent.
+ */
+export class SliceLink {
+  readonly client: AveragerClient
+  /** Bytes acknowledged since the link was made. */
+  bytesAcknowledged = 0
+  private readonly book = new ContributionBook<OutgoingChunk>(FLIGHT_BYTES)
+  private stream: ClientDuplexStream<Contribution, Acknowledgement__Output> | undefined
+  private mustDrain = false
+  private closed = false
+  private failures = 0
+  private awaySinceMs = 0
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(
+    private readonly address: string,
+    private readonly index: number,
+  ) {
+    const { credentials, options } = clientEndpoint()
+    this.client = new services.Averager(address, credentials, {
+      ...options,
+      'grpc.initial_reconnect_backoff_ms': RECONNECT.firstMs,
+      'grpc.max_reconnect_backoff_ms': RECONNECT.mostMs,
+    })
+  }
+
+  /** Queues a chunk; its outcome comes by `settle`, a slice that cannot be reached by `fail`. */
+  send(chunk: OutgoingChunk): void {
+    if (this.closed) chunk.fail(this.closedError())
+    else {
+      this.book.add(chunk)
+      this.pump()
+    }
+  }
+
+  /** Forgets what waits to be sent; what is in flight is still acknowledged. Their outcome is told as PAST_STEP. */
+  dropWaiting(): void {
+    for (const chunk of this.book.clearWaiting()) chunk.settle('PAST_STEP')
+  }
+
+  close(): void {
+    if (this.closed) return
+    this.closed = true
+    clearTimeout(this.timer)
+    this.stream?.cancel()
+    for (const chunk of this.book.clear()) chunk.fail(this.closedError())
+    this.client.close()
+  }
+
+  private closedError(): TrainError {
+    return new TrainError('INTERRUPTED', 'the exchange with the averager was closed')
+  }
+
+  private pump(): void {
+    if (this.closed || this.timer !== undefined || this.book.isEmpty) return
+    const stream = (this.stream ??= this.open())
+    while (!this.mustDrain) {
+      const chunk = this.book.take()
+      if (chunk === undefined) return
+      this.mustDrain = !stream.write(chunk.contribution)
+    }
+  }
+
+  private open(): ClientDuplexStream<Contribution, Acknowledgement__Output> {
+    const stream = this.client.Contribute()
+    const live = (): boolean => this.stream === stream && !this.closed
+    stream.on('data', (acknowledgement: Acknowledgement__Output) => {
+      if (live()) this.acknowledged(acknowledgement)
+    })
+    stream.on('drain', () => {
+      if (!live()) return
+      this.mustDrain = false
+      this.pump()
+    })
+    stream.on('error', (error: ServiceError) => {
+      if (live()) this.broken(error.details)
+    })
+    stream.on('end', () => {
+      if (live()) this.broken('the averager ended the stream')
+    })
+    this.mustDrain = false
+    return stream
+  }
+
+  private acknowledged(acknowledgement: Acknowledgement__Output): void {
+    this.failures = 0
+    let chunk: OutgoingChunk
+    try {
+      chunk = this.book.acknowledge(acknowledgement)
+    } catch (error) {
+      this.failAll(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    this.bytesAcknowledged += chunk.bytes
+    if (acknowledgement.outcome === 'FUTURE_STEP') {
+      setTimeout(() => {
+        this.send(chunk)
+      }, EARLY_RETRY_MS)
+    } else chunk.settle(acknowledgement.outcome)
+    this.pump()
+  }
+
+  private broken(reason: string): void {
+    this.stream?.cancel()
+    this.stream = undefined
+    this.book.recall()
+    if (this.failures++ === 0) this.awaySinceMs = performance.now()
+    const awayMs = performance.now() - this.awaySinceMs
+    const waitMs = backOffMs(RECONNECT, this.failures, awayMs)
+    if (waitMs === undefined) {
+      this.failAll(
+        new TrainError(
+          'NETWORK',
+          `averager slice ${String(this.index)} at ${this.address} cannot be reached for ${String(Math.round(awayMs / 1000))} s (${reason}); check that this machine may connect to that port`,
+        ),
+      )
+      return
+    }
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.pump()
+    }, waitMs)
+  }
+
+  private failAll(error: Error): void {
+    for (const chunk of this.book.clear()) chunk.fail(error)
+  }
+}

@@ -1,0 +1,148 @@
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
+import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
+import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
+import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
+import { chunkOf } from './node-chunks.js'
+import type { SliceLink } from './slice-link.js'
+
+/** A slice that answers with nothing but errors for this long cannot be reached. */
+const RETRY: BackOffLimits = { firstMs: 50, mostMs: 1000, limitMs: 10_000 }
+
+/**
+ * Receives weights versions straight into the one shared vector of the worker. One version at a time: asking for another
+ * gives up what was under way. A version may be provisional; {@link forget} says that it never was.
+ */
+export class WeightsReceiver {
+  /** Bytes of weights received since the receiver was made. */
+  bytesReceived = 0
+  private fetch: WeightsFetch | undefined
+  private readonly bytes: Uint8Array
+
+  constructor(
+    private readonly identity: { readonly run: string; readonly term: number },
+    private readonly slices: readonly Slice[],
+    private readonly links: readonly SliceLink[],
+    vector: SharedArrayBuffer,
+  ) {
+    this.bytes = new Uint8Array(vector)
+  }
+
+  /** Starts to receive a version, if it is not here or under way already. The vector must not be in use. */
+  want(version: number): void {
+    if (this.fetch?.version === version && !this.fetch.failed) return
+    this.fetch?.cancel()
+    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, (body, offset) => {
+      this.bytes.set(body, offset)
+      this.bytesReceived += body.length
+    })
+  }
+
+  /**
+   * Resolves when the whole version is in the vector.
+   * @throws TrainError NETWORK if a slice cannot be reached; INTERRUPTED if the version was forgotten or another was asked for
+   */
+  async receive(version: number): Promise<void> {
+    this.want(version)
+    await this.fetch?.whole
+  }
+
+  /** The version never was, or the membership is over: what was received of it is not used. */
+  forget(version: number): void {
+    if (this.fetch?.version === version) this.close()
+  }
+
+  close(): void {
+    this.fetch?.cancel()
+    this.fetch = undefined
+  }
+}
+
+/** One version on its way from all slices. */
+class WeightsFetch {
+  failed = false
+  readonly whole: Promise<void>
+  private readonly calls = new Set<ClientReadableStream<WeightsChunk__Output>>()
+  private readonly timers = new Set<NodeJS.Timeout>()
+  private missing: number
+  private resolve!: () => void
+  private reject!: (error: Error) => void
+
+  constructor(
+    readonly version: number,
+    private readonly identity: { readonly run: string; readonly term: number },
+    slices: readonly Slice[],
+    private readonly links: readonly SliceLink[],
+    private readonly write: (body: Uint8Array, byteOffset: number) => void,
+  ) {
+    this.missing = slices.length
+    this.whole = new Promise((resolve, reject) => {
+      this.resolve = resolve
+      this.reject = reject
+    })
+    this.whole.catch(() => undefined) // a version asked for ahead may have nobody who waits for it yet
+    for (const slice of slices) this.open(slice, 0, performance.now())
+  }
+
+  cancel(): void {
+    this.stop(new TrainError('INTERRUPTED', `weights version ${String(this.version)} is no longer wanted`))
+  }
+
+  private stop(error: Error): void {
+    if (this.missing > 0) this.failed = true
+    for (const timer of this.timers) clearTimeout(timer)
+    for (const call of this.calls) call.cancel()
+    this.calls.clear()
+    this.reject(error)
+  }
+
+  private open(slice: Slice, attempt: number, sinceMs: number): void {
+    const link = this.links[slice.index]
+    if (link === undefined || this.failed) return
+    const received = new Set<number>()
+    const call = link.client.Weights({ ...this.identity, version: this.version })
+    this.calls.add(call)
+    call.on('data', (chunk: WeightsChunk__Output) => {
+      if (!this.calls.has(call)) return
+      const place = chunkOf(slice, chunk.chunk)
+      if (chunk.body.length !== place.floats * 4) {
+        this.stop(new TrainError('INTERNAL', `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(chunk.body.length)} bytes instead of ${String(place.floats * 4)}`))
+        return
+      }
+      this.write(chunk.body, place.offset * 4)
+      received.add(chunk.chunk)
+      if (received.size === chunksOf(slice)) this.finished(call)
+    })
+    const ended = (reason: string): void => {
+      if (!this.calls.delete(call)) return
+      // chunks came: the slice is there, so patience starts again
+      const again = received.size > 0 ? { attempt: 1, sinceMs: performance.now() } : { attempt: attempt + 1, sinceMs }
+      this.retry(slice, again.attempt, again.sinceMs, reason)
+    }
+    call.on('error', (error: ServiceError) => {
+      ended(error.details)
+    })
+    call.on('end', () => {
+      ended('the averager ended the stream early')
+    })
+  }
+
+  private finished(call: ClientReadableStream<WeightsChunk__Output>): void {
+    this.calls.delete(call)
+    this.missing--
+    if (this.missing === 0) this.resolve()
+  }
+
+  private retry(slice: Slice, attempt: number, sinceMs: number, reason: string): void {
+    const waitMs = backOffMs(RETRY, attempt, performance.now() - sinceMs)
+    if (waitMs === undefined) {
+      this.stop(new TrainError('NETWORK', `averager slice ${String(slice.index)} does not hand out weights version ${String(this.version)} (${reason}); the worker leaves`))
+      return
+    }
+    const timer = setTimeout(() => {
+      this.timers.delete(timer)
+      this.open(slice, attempt, sinceMs)
+    }, waitMs)
+    this.timers.add(timer)
+  }
+}

@@ -1,0 +1,85 @@
+import type { Admitted__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Admitted.js'
+import type { CoordinatorMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/CoordinatorMessage.js'
+import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
+import { Exchange } from '../exchange/exchange.js'
+import type { Preparation } from '../preparation.js'
+import { JobConsumer } from '../queue/job-consumer.js'
+import { SpanLoop } from '../span-loop/span-loop.js'
+import type { WorkerLog } from '../worker-log.js'
+import type { Membership, MembershipEnd, MembershipNotice } from './membership.js'
+
+/** What a session works with. */
+export interface SessionParts {
+  readonly membership: Membership
+  readonly welcome: Welcome__Output
+  readonly admitted: Admitted__Output
+  readonly preparation: Preparation
+  readonly log: WorkerLog
+}
+
+/**
+ * Works for as long as the membership lasts.
+ * @param signal ends the work: what is in hand is given back
+ * @returns why it is over, or undefined if the signal said so
+ * @throws TrainError what makes it impossible to go on
+ */
+export async function work(parts: SessionParts, signal: AbortSignal): Promise<MembershipEnd | undefined> {
+  const { membership, welcome, admitted, preparation, log } = parts
+  const { recipe, layout, compute, vector, slots, training, evaluation } = preparation
+  const identity = { run: welcome.run, term: welcome.term }
+  const exchange = new Exchange(identity, layout, admitted.slices, compute.memory, vector)
+  const { global, micro, leaf } = recipe.batch
+  const loop = new SpanLoop({
+    term: welcome.term,
+    batch: recipe.batch,
+    leaves: global / (micro * leaf),
+    ...{ compute, exchange, slots, training, evaluation, log },
+    tell: (message) => {
+      membership.send(message)
+    },
+  })
+  membership.onNotice((kind, message) => {
+    pass(loop, kind, message)
+  })
+  loop.onCommitted(admitted.version)
+  exchange.weights.want(admitted.version)
+  const heartbeat = setInterval(() => {
+    beat(membership, loop, exchange, preparation)
+  }, welcome.heartbeatMs)
+  const consumer = new JobConsumer(admitted.queueName, admitted.queueUrl, async (job) => { await loop.run(job) }, log)
+  const stopped = new Promise<undefined>((resolve) => {
+    signal.addEventListener('abort', () => { resolve(undefined) }, { once: true })
+    if (signal.aborted) resolve(undefined)
+  })
+  try {
+    return await Promise.race([membership.ended, loop.failed, stopped])
+  } finally {
+    clearInterval(heartbeat)
+    const idle = loop.stop()
+    exchange.close()
+    await consumer.close()
+    // a signal leaves no time for the micro-batch in hand: the process ends with it
+    if (!signal.aborted) await idle
+  }
+}
+
+function pass(loop: SpanLoop, kind: MembershipNotice, message: CoordinatorMessage__Output): void {
+  if (kind === 'committed' && message.committed) loop.onCommitted(message.committed.version)
+  if (kind === 'dropped' && message.dropped) loop.onDropped(message.dropped.version)
+  if (kind === 'withdraw' && message.withdraw) {
+    const { step, firstLeaf, leafCount } = message.withdraw
+    loop.onWithdraw(step, { first: firstLeaf, count: leafCount })
+  }
+}
+
+function beat(membership: Membership, loop: SpanLoop, exchange: Exchange, preparation: Preparation): void {
+  const { step, leavesFinished, evaluationBatchesFinished } = loop.counters
+  const { bytesAcknowledged } = exchange
+  membership.send({
+    heartbeat: {
+      ...{ step, leavesFinished, evaluationBatchesFinished, bytesAcknowledged, bytesReceived: exchange.weights.bytesReceived },
+      residentBytes: process.memoryUsage.rss(),
+      tensors: preparation.compute.tensors,
+    },
+  })
+}

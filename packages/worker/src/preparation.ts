@@ -1,0 +1,96 @@
+import { BatchLoader } from '@lockstep/data/batch-loader.js'
+import type { DataDigests } from '@lockstep/data/data-digests.js'
+import { openTrainingData, type TrainingData } from '@lockstep/data/training-data.js'
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
+import { networkOf } from '@lockstep/shared/models/network.js'
+import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
+import { recipeDigest } from '@lockstep/shared/recipe/recipe-digest.js'
+import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { ComputeClient } from './compute/compute-client.js'
+import type { EvaluationBatch, MicroBatch } from './compute/compute-messages.js'
+import { Prefetch } from './loader/prefetch.js'
+import { prefetchCapacity } from './loader/span-batches.js'
+import { SlotPool } from './span-loop/slot-pool.js'
+import type { WorkerLog } from './worker-log.js'
+
+/**
+ * What a worker needs for a recipe: its data, its engine, its memory. Expensive, and the same in every membership of a
+ * run, so it is kept when the worker joins again.
+ */
+export interface Preparation {
+  /** Two welcomes with the same key need the same preparation. */
+  readonly key: string
+  readonly recipe: Recipe
+  readonly recipeDigest: string
+  readonly data: TrainingData
+  readonly layout: ParameterLayout
+  /** The whole flat weights vector, float32. */
+  readonly vector: SharedArrayBuffer
+  readonly compute: ComputeClient
+  readonly slots: SlotPool
+  readonly training: Prefetch<MicroBatch>
+  readonly evaluation: Prefetch<EvaluationBatch>
+  readonly probe: { readonly fingerprint: string; readonly leafSeconds: number }
+  close(): Promise<void>
+}
+
+/** The part of a welcome that says what has to be prepared. */
+export function preparationKey(welcome: Welcome__Output): string {
+  return JSON.stringify([welcome.run, welcome.recipeJson, welcome.dataJson])
+}
+
+/**
+ * Opens the data, starts the compute thread and lets it compute the probe.
+ * @param directory the worker's own --data
+ * @throws TrainError DATA_MISSING, DATA_CORRUPT, WORKER_REFUSED_DATA, WORKER_REFUSED_RECIPE, ENGINE_UNAVAILABLE, MEMORY
+ */
+export async function prepare(welcome: Welcome__Output, directory: string | undefined, log: WorkerLog): Promise<Preparation> {
+  const recipe = recipeOf(welcome.recipeJson)
+  const { digests } = JSON.parse(welcome.dataJson) as { digests: DataDigests }
+  const { inputSize } = recipe.model
+  const data = await openTrainingData(recipe.data, { seed: recipe.seed, inputSize, directory, expected: digests })
+  try {
+    const network = networkOf(recipe.model, data.classes.length)
+    const layout = layoutOf(network)
+    const vector = new SharedArrayBuffer(layout.size * Float32Array.BYTES_PER_ELEMENT)
+    const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: vector })
+    const probe = await compute.probe()
+    log.info({ parameters: layout.size, tensorflow: compute.tensorflow, ...probe }, 'the engine is ready')
+    const loader = new BatchLoader({ data, recipe, inputSize })
+    const { micro } = recipe.batch
+    const sampleBytes = inputSize * inputSize * 3 * Float32Array.BYTES_PER_ELEMENT
+    return {
+      ...{ key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute, probe },
+      slots: new SlotPool(),
+      training: new Prefetch({
+        load: async (position) => await loader.training(position, micro),
+        capacity: prefetchCapacity(micro, sampleBytes),
+        concurrency: 1,
+      }),
+      evaluation: new Prefetch({
+        load: async (batch) => await loader.evaluation(batch),
+        capacity: Math.min(3, prefetchCapacity(recipe.evaluation.batch, sampleBytes)),
+        concurrency: 1,
+      }),
+      close: async () => {
+        await compute.terminate()
+        await data.close()
+      },
+    }
+  } catch (error) {
+    await data.close()
+    throw error
+  }
+}
+
+function recipeOf(json: string): Recipe {
+  const parsed = recipeSchema.safeParse(JSON.parse(json))
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new TrainError(
+    'WORKER_REFUSED_RECIPE',
+    `this worker does not understand the run's recipe (${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}): install the coordinator's version of Lockstep here`,
+  )
+}

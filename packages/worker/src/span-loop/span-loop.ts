@@ -1,0 +1,207 @@
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import type { EvaluationJob, Job, SpanJob } from '@lockstep/shared/protocol/jobs.js'
+import type { WorkerMessage } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
+import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { ComputeClient } from '../compute/compute-client.js'
+import type { EvaluationBatch, MicroBatch } from '../compute/compute-messages.js'
+import type { Exchange } from '../exchange/exchange.js'
+import type { Prefetch } from '../loader/prefetch.js'
+import { positionsOf, type BatchGeometry } from '../loader/span-batches.js'
+import type { WorkerLog } from '../worker-log.js'
+import type { SlotPool } from './slot-pool.js'
+import { SpanWork } from './span-work.js'
+
+export interface SpanLoopOptions {
+  readonly term: number
+  readonly batch: BatchGeometry
+  /** M */
+  readonly leaves: number
+  readonly compute: ComputeClient
+  readonly exchange: Exchange
+  readonly slots: SlotPool
+  readonly training: Prefetch<MicroBatch>
+  readonly evaluation: Prefetch<EvaluationBatch>
+  /** Says something to the coordinator. */
+  readonly tell: (message: WorkerMessage) => void
+  readonly log: WorkerLog
+}
+
+/** What a job in hand listens to. */
+interface InHand {
+  /** The weights it is computed from: it is out of date once a newer version is committed. */
+  readonly version: number
+  readonly work: SpanWork | undefined
+  /** Ends what it waits for. */
+  readonly abort: AbortController
+}
+
+/**
+ * Does the worker's jobs, one at a time, for one membership: weights, gradients, nodes, evaluation batches. What the
+ * queue brings is checked against term and step, since a queue may bring anything again.
+ */
+export class SpanLoop {
+  /** Counters of the membership; they only grow. */
+  readonly counters = { step: 0, leavesFinished: 0, evaluationBatchesFinished: 0 }
+  /** Rejects with the first error that ends the membership; never resolves. */
+  readonly failed: Promise<never>
+  private fail!: (error: unknown) => void
+  private inHand: InHand | undefined
+  private committed = 0
+  /** The version the engine holds. */
+  private engineVersion: number | undefined
+  private stopped = false
+  private idle: Promise<void> = Promise.resolve()
+
+  constructor(private readonly options: SpanLoopOptions) {
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject
+    })
+    this.failed.catch(() => undefined)
+  }
+
+  /** Does one job. Never throws: what goes wrong ends the membership through {@link failed}. */
+  async run(job: Job): Promise<void> {
+    const turn = this.idle.then(async () => {
+      await this.runOne(job)
+    })
+    this.idle = turn
+    await turn
+  }
+
+  /** Weights `version` are final: work for older ones is over. */
+  onCommitted(version: number): void {
+    this.committed = Math.max(this.committed, version)
+    const { inHand } = this
+    if (inHand !== undefined && inHand.version < this.committed) this.abandon(inHand, 'the step is over')
+  }
+
+  /** The provisional version never was. */
+  onDropped(version: number): void {
+    this.options.exchange.weights.forget(version)
+    if (this.engineVersion === version) this.engineVersion = undefined
+    if (this.inHand?.version === version) this.abandon(this.inHand, 'its weights were dropped')
+  }
+
+  /** Leaves that are no longer wanted. */
+  onWithdraw(step: number, leaves: LeafRange): void {
+    const { inHand } = this
+    if (inHand?.work === undefined || inHand.version !== step) return
+    inHand.work.withdraw(leaves)
+    if (inHand.work.isEmpty) this.abandon(inHand, 'it was withdrawn')
+  }
+
+  /** Ends the job in hand after the micro-batch in hand, and takes no more. The exchange must be closed with it. */
+  async stop(): Promise<void> {
+    this.stopped = true
+    if (this.inHand !== undefined) this.abandon(this.inHand, 'the membership is over')
+    await this.idle
+  }
+
+  private abandon(inHand: InHand, reason: string): void {
+    if (inHand.abort.signal.aborted) return
+    this.options.log.info({ version: inHand.version, reason }, 'giving up the job in hand')
+    inHand.work?.abandon()
+    inHand.abort.abort(new TrainError('INTERRUPTED', reason))
+    this.options.exchange.dropWaiting()
+  }
+
+  private async runOne(job: Job): Promise<void> {
+    const version = job.kind === 'span' ? job.step : job.version
+    const stale = job.term !== this.options.term ? 'another term' : version < this.committed && version !== this.engineVersion ? 'past' : undefined
+    if (this.stopped || stale !== undefined) {
+      this.options.log.info({ job, stale: stale ?? 'stopped' }, 'dropping a job that is out of date')
+      return
+    }
+    try {
+      if (job.kind === 'span') await this.runSpan(job)
+      else await this.runEvaluation(job)
+    } catch (error) {
+      if (this.stopped || this.inHand?.abort.signal.aborted === true || isInterruption(error)) {
+        this.options.log.info({ version, reason: error instanceof Error ? error.message : String(error) }, 'the job was given up')
+      } else this.fail(error)
+    } finally {
+      this.inHand = undefined
+    }
+  }
+
+  private async runSpan(job: SpanJob): Promise<void> {
+    const { batch, leaves, compute, exchange, slots, training, tell, log } = this.options
+    const { step, first, count, hint, term } = job
+    if (step < this.committed) {
+      log.info({ step, first, count }, 'dropping a span of a step that is over')
+      return
+    }
+    training.plan([...positionsOf(batch, step, job), ...(hint === null ? [] : positionsOf(batch, hint.step, hint))])
+    const work = new SpanWork(
+      {
+        ...{ batch, leaves, compute, slots },
+        take: async (position) => await training.take(position),
+        send: async (node) => await exchange.send(node),
+        leafFinished: () => {
+          this.counters.leavesFinished++
+        },
+      },
+      job,
+    )
+    const inHand = { version: step, work, abort: new AbortController() }
+    this.inHand = inHand
+    this.counters.step = step
+    const weightsSeconds = await this.setWeights(step, inHand.abort.signal)
+    const outcome = await work.run(() => {
+      exchange.weights.want(step + 1)
+    })
+    if (outcome.stale || inHand.abort.signal.aborted) {
+      log.info({ step, first, count, computed: outcome.leaves }, 'the step was over before the span was')
+      return
+    }
+    const { loadSeconds, computeSeconds, sendSeconds } = outcome
+    tell({ spanFinished: { term, step, firstLeaf: first, leafCount: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds } })
+    log.debug({ step, first, count: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds }, 'span finished')
+  }
+
+  private async runEvaluation(job: EvaluationJob): Promise<void> {
+    const { compute, evaluation, tell } = this.options
+    const { term, version, first, count } = job
+    const inHand = { version, work: undefined, abort: new AbortController() }
+    this.inHand = inHand
+    const batches = Array.from({ length: count }, (_, index) => first + index)
+    evaluation.plan(batches)
+    await this.setWeights(version, inHand.abort.signal)
+    for (const batch of batches) {
+      const input = await evaluation.take(batch)
+      if (inHand.abort.signal.aborted) return
+      const { lossSum, samples, correctTop1, correctTop5 } = await compute.evaluate(input)
+      this.counters.evaluationBatchesFinished++
+      tell({ evaluationResult: { term, version, batch, samples, correctTop1, correctTop5, lossSum } })
+    }
+  }
+
+  /** Puts a version into the engine. @returns seconds it took */
+  private async setWeights(version: number, signal: AbortSignal): Promise<number> {
+    if (this.engineVersion === version) return 0
+    const startMs = performance.now()
+    this.engineVersion = undefined
+    await orAborted(this.options.exchange.weights.receive(version), signal)
+    await this.options.compute.setWeights()
+    if (!signal.aborted) this.engineVersion = version
+    return (performance.now() - startMs) / 1000
+  }
+}
+
+function isInterruption(error: unknown): boolean {
+  return error instanceof TrainError && error.code === 'INTERRUPTED'
+}
+
+/** Waits for something, or throws the signal's reason. */
+async function orAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  signal.throwIfAborted()
+  return await new Promise<Value>((resolve, reject) => {
+    const aborted = (): void => {
+      reject(signal.reason as Error)
+    }
+    signal.addEventListener('abort', aborted, { once: true })
+    promise.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', aborted)
+    })
+  })
+}

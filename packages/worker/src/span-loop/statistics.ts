@@ -1,0 +1,11 @@
+import type { ComputeStatistics } from '../compute/compute-messages.js'
+
+/** left + right, as the reduction tree adds gradients: the loss in float64, the counts exactly. */
+export function addStatistics(left: ComputeStatistics, right: ComputeStatistics): ComputeStatistics {
+  return {
+    lossSum: left.lossSum + right.lossSum,
+    samples: left.samples + right.samples,
+    correctTop1: left.correctTop1 + right.correctTop1,
+    correctTop5: left.correctTop5 + right.correctTop5,
+  }
+}
