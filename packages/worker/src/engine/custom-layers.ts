@@ -8,10 +8,10 @@ type Kwargs = Parameters<Layer['call']>[1]
 
 /** Dropout whose mask the engine hands in; without it, tf.layers' own would repeat its mask for a given seed. */
 export interface KeyedDropout extends Layer {
-  /** Units a sample, once the model is built. */
-  readonly units: number
+  /** Shape of one sample's output, once the model is built. */
+  readonly sampleShape: readonly number[]
   readonly rate: number
-  /** [count, …shape of a sample]; read while training only. */
+  /** [count, …sampleShape]; read while training only. */
   mask: Tensor | undefined
 }
 
@@ -32,7 +32,7 @@ export function customLayers(tf: TensorFlow): CustomLayers {
     static className = 'KeyedDropout'
     readonly rate: number
     mask: Tensor | undefined
-    units = 0
+    sampleShape: readonly number[] = []
 
     constructor(spec: Extract<LayerSpec, { type: 'dropout' }>) {
       super({ name: spec.name })
@@ -40,7 +40,7 @@ export function customLayers(tf: TensorFlow): CustomLayers {
     }
 
     override build(inputShape: Parameters<Layer['build']>[0]): void {
-      this.units = (inputShape as (number | null)[]).slice(1).reduce<number>((product, size) => product * (size ?? 1), 1)
+      this.sampleShape = (inputShape as (number | null)[]).slice(1).map((size) => size ?? 1)
       super.build(inputShape)
     }
 
@@ -50,7 +50,7 @@ export function customLayers(tf: TensorFlow): CustomLayers {
 
     override call(inputs: Tensor | Tensor[], kwargs: Kwargs): Tensor {
       const input = single(inputs)
-      if (kwargs['training'] !== true) return input
+      if (kwargs.training !== true) return input
       const mask = this.mask
       invariant(mask !== undefined, `the mask of ${this.name} was set before training`)
       return tf.mul(input, mask)

@@ -1,6 +1,7 @@
 import type { LayersModel, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-node-gpu'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { Network } from '@lockstep/shared/models/network.js'
+import { elementsOf } from '@lockstep/shared/models/shapes.js'
 import type { ParameterEntry, ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { resultOf, type Batch, type BatchResult } from './batch.js'
 import { buildModel, type BuiltModel } from './build-model.js'
@@ -33,7 +34,7 @@ export class Engine {
     this.#options = options
     this.#model = built.model
     this.#dropouts = built.dropouts
-    this.#variables = variablesOf(built.model, options.layout)
+    this.#variables = variablesOf(tf, built.model, options.layout)
   }
 
   /**
@@ -70,14 +71,11 @@ export class Engine {
     const inputs = this.#inputsOf(batch.images, batch.labels, batch.count)
     const masks = this.#setMasks(batch)
     const kept: Tensor[] = []
-    const { value, grads } = tf.variableGrads(
-      () => {
-        const { logits, losses } = this.#forward(inputs.images, inputs.labels, true)
-        kept.push(tf.keep(logits), tf.keep(losses))
-        return tf.div(tf.sum(losses), globalBatch)
-      },
-      [...this.#variables],
-    )
+    const { value, grads } = tf.variableGrads(() => {
+      const { logits, losses } = this.#forward(inputs.images, inputs.labels, true)
+      kept.push(tf.keep(logits), tf.keep(losses))
+      return tf.div(tf.sum(losses), globalBatch)
+    }, [...this.#variables])
     const [logits, losses] = kept.map((tensor) => tensor.dataSync<'float32'>())
     tf.dispose([value, kept, inputs.images, inputs.labels, masks])
     invariant(logits !== undefined && losses !== undefined, 'the forward pass kept its results')
@@ -141,15 +139,16 @@ export class Engine {
     const tf = this.#tf
     const logits = this.#model.apply(images, { training }) as Tensor2D
     const expected = tf.oneHot(labels, this.#options.network.classes)
-    const losses = tf.neg(tf.sum(tf.mul(tf.cast(expected, 'float32'), tf.logSoftmax(logits)), 1)) as Tensor1D
+    const losses = tf.neg(tf.sum<Tensor1D>(tf.mul(tf.cast(expected, 'float32'), tf.logSoftmax(logits)), 1))
     return { logits, losses }
   }
 
   #setMasks(batch: Batch): Tensor[] {
     return this.#dropouts.map(({ layer, index }) => {
-      const mask = new Float32Array(batch.count * layer.units)
-      fillDropoutMask(mask, layer.units, layer.rate, this.#options.seed, batch.firstPosition, index)
-      layer.mask = this.#tf.tensor(mask, [batch.count, layer.units])
+      const units = elementsOf(layer.sampleShape)
+      const mask = new Float32Array(batch.count * units)
+      fillDropoutMask(mask, units, layer.rate, this.#options.seed, batch.firstPosition, index)
+      layer.mask = this.#tf.tensor(mask, [batch.count, ...layer.sampleShape])
       return layer.mask
     })
   }
@@ -169,13 +168,19 @@ export class Engine {
 }
 
 /** The model's variables in layout order. */
-function variablesOf(model: LayersModel, layout: ParameterLayout): Variable[] {
+function variablesOf(tf: TensorFlow, model: LayersModel, layout: ParameterLayout): Variable[] {
   return layout.entries.map((entry) => {
     const separator = entry.name.lastIndexOf('/')
     const [kernel, bias] = model.getLayer(entry.name.slice(0, separator)).trainableWeights
     const weight = entry.name.slice(separator + 1) === 'kernel' ? kernel : bias
     invariant(weight !== undefined, `the model has the parameter ${entry.name}`)
     invariant(weight.shape.join() === entry.shape.join(), `${entry.name} has the shape of the layout`)
-    return weight.read() as Variable
+    const variable = weight.read()
+    invariant(isVariable(tf, variable), `${entry.name} is a variable`)
+    return variable
   })
+}
+
+function isVariable(tf: TensorFlow, tensor: Tensor): tensor is Variable {
+  return tensor instanceof tf.Variable
 }

@@ -1,12 +1,13 @@
 import { createRequire } from 'node:module'
+import type * as tensorflow from '@tensorflow/tfjs-node-gpu'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 
 /** The TensorFlow module, by its own types. */
-export type TensorFlow = typeof import('@tensorflow/tfjs-node-gpu')
+export type TensorFlow = typeof tensorflow
 
 /** Backend calls that tfjs' public types leave out: an operation of TensorFlow by its name. */
 export interface NativeBackend {
-  executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly unknown[]): import('@tensorflow/tfjs-node-gpu').Tensor
+  executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly unknown[]): tensorflow.Tensor
   readonly binding: { readonly TF_ATTR_TYPE: number; readonly TF_FLOAT: number; readonly TF_Version: string }
 }
 

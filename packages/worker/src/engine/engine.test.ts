@@ -1,0 +1,184 @@
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
+import type { Network } from '@lockstep/shared/models/network.js'
+import { describe, expect, it } from 'vitest'
+import type { Batch, BatchResult } from './batch.js'
+import { Engine } from './engine.js'
+import { referenceLogits, referenceLoss } from './reference-network.js'
+import { AVERAGED, FLATTENED, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
+
+oneThread()
+
+const SEED = 5
+const GLOBAL_BATCH = 12
+
+async function withEngine(network: Network, use: (engine: Engine) => void): Promise<void> {
+  const engine = await Engine.create({ network, layout: layoutOf(network), seed: SEED, globalBatch: GLOBAL_BATCH })
+  try {
+    use(engine)
+  } finally {
+    engine.dispose()
+  }
+}
+
+/** The flat gradient and the result. */
+function gradientOf(engine: Engine, network: Network, batch: Batch): { gradient: Float32Array; result: BatchResult } {
+  const gradient = new Float32Array(layoutOf(network).size).fill(Number.NaN)
+  const result = engine.gradient(batch, (entry, values) => {
+    gradient.set(values, entry.offset)
+  })
+  return { gradient, result }
+}
+
+const sampleOf = (batch: Batch, sample: number): Float64Array => {
+  const floats = batch.images.length / batch.count
+  return Float64Array.from(batch.images.subarray(sample * floats, (sample + 1) * floats))
+}
+
+/** (1/B)·Σ loss of the reference network. */
+function referenceTotal(network: Network, weights: Float64Array, batch: Batch): number {
+  let total = 0
+  for (let sample = 0; sample < batch.count; sample++) {
+    const label = batch.labels[sample] ?? 0
+    total += referenceLoss({ network, seed: SEED, training: true }, weights, sampleOf(batch, sample), label, batch.firstPosition + sample)
+  }
+  return total / GLOBAL_BATCH
+}
+
+/** Central differences in float64; the step is far above float64's rounding and far below the distance to any kink. */
+function differences(network: Network, weights: Float64Array, batch: Batch): Float64Array {
+  const step = 1e-6
+  return weights.map((weight, index) => {
+    weights[index] = weight + step
+    const above = referenceTotal(network, weights, batch)
+    weights[index] = weight - step
+    const below = referenceTotal(network, weights, batch)
+    weights[index] = weight
+    return (above - below) / (2 * step)
+  })
+}
+
+const norm = (values: Float64Array): number => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))
+
+describe('Engine.gradient', () => {
+  it.each([
+    ['convolution, LRN, pooling, flatten, dense, dropout', FLATTENED],
+    ['valid convolution, overlapping pooling, dropout of maps, global average pooling', AVERAGED],
+  ])('agrees with finite differences in float64: %s', async (_, network) => {
+    const batch = batchOf(network, 3, 2 ** 32 - 1)
+    const weights = weightsOf(network)
+    const expected = differences(network, Float64Array.from(weights), batch)
+    await withEngine(network, (engine) => {
+      engine.setWeights(weights)
+      const { gradient, result } = gradientOf(engine, network, batch)
+      for (const { name, offset, size } of layoutOf(network).entries) {
+        const wanted = expected.subarray(offset, offset + size)
+        const error = wanted.map((value, index) => value - (gradient[offset + index] ?? Number.NaN))
+        expect(norm(wanted), name).toBeGreaterThan(1e-4)
+        expect(norm(error) / norm(wanted), name).toBeLessThan(1e-5)
+      }
+      expect(result.lossSum / GLOBAL_BATCH).toBeCloseTo(referenceTotal(network, Float64Array.from(weights), batch), 5)
+      expect(result.samples).toBe(3)
+    })
+  })
+
+  it('gives the same bits again, after other work, and holds no tensor', async () => {
+    const network = smallVgg()
+    await withEngine(network, (engine) => {
+      engine.setWeights(weightsOf(network))
+      const first = gradientOf(engine, network, batchOf(network, 4, 8))
+      const tensors = engine.tensors()
+      gradientOf(engine, network, batchOf(network, 7, 100))
+      engine.evaluate(batchOf(network, 5).images, batchOf(network, 5).labels, 2)
+      engine.predict(batchOf(network, 3).images, 3)
+      engine.setWeights(weightsOf(network))
+      expect(gradientOf(engine, network, batchOf(network, 4, 8))).toEqual(first)
+      expect(engine.tensors()).toBe(tensors)
+    })
+  })
+
+  it('calls the sink once a parameter, in layout order', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      engine.setWeights(weightsOf(FLATTENED))
+      const names: string[] = []
+      engine.gradient(batchOf(FLATTENED, 2), (entry, values) => {
+        expect(values).toHaveLength(entry.size)
+        names.push(entry.name)
+      })
+      expect(names).toEqual(layoutOf(FLATTENED).entries.map((entry) => entry.name))
+    })
+  })
+
+  it('draws dropout anew at every stream position, and never in evaluation', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      engine.setWeights(weightsOf(FLATTENED))
+      const batch = batchOf(FLATTENED, 2)
+      const here = gradientOf(engine, FLATTENED, batch)
+      expect(gradientOf(engine, FLATTENED, { ...batch, firstPosition: 64 }).gradient).not.toEqual(here.gradient)
+      const evaluated = engine.evaluate(batch.images, batch.labels, 2)
+      expect(evaluated.lossSum).not.toBe(here.result.lossSum)
+      expect(engine.evaluate(batch.images, batch.labels, 2)).toEqual(evaluated)
+    })
+  })
+
+  it('returns what is not finite as it is', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      engine.setWeights(weightsOf(FLATTENED).fill(Number.NaN))
+      const { gradient, result } = gradientOf(engine, FLATTENED, batchOf(FLATTENED, 2))
+      expect(result.lossSum).toBeNaN()
+      expect(result.correctTop1).toBe(0)
+      expect(gradient.at(-1)).toBeNaN()
+    })
+  })
+})
+
+describe('Engine.setWeights', () => {
+  it.each([
+    ['an ordinary array', (floats: number) => new Float32Array(floats)],
+    ['a SharedArrayBuffer', (floats: number) => new Float32Array(new SharedArrayBuffer(floats * 4))],
+    ['the middle of a SharedArrayBuffer', (floats: number) => new Float32Array(new SharedArrayBuffer(floats * 4 + 64), 20, floats)],
+  ])('copies from %s: writing to it afterwards changes nothing', async (_, make) => {
+    const network = smallVgg()
+    const batch = batchOf(network, 4)
+    await withEngine(network, (engine) => {
+      const flat = make(layoutOf(network).size)
+      flat.set(weightsOf(network))
+      engine.setWeights(flat)
+      flat.fill(Number.NaN)
+      const { result } = gradientOf(engine, network, batch)
+      expect(result.lossSum).toBeGreaterThan(0)
+      const again = gradientOf(engine, network, batch)
+      flat.set(weightsOf(network))
+      engine.setWeights(flat)
+      expect(gradientOf(engine, network, batch)).toEqual(again)
+      flat.set(weightsOf(network, layoutOf(network), 2))
+      engine.setWeights(flat)
+      expect(gradientOf(engine, network, batch)).not.toEqual(again)
+    })
+  })
+})
+
+describe('Engine.evaluate and Engine.predict', () => {
+  it('agree with the reference in float64, padding left out', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      const weights = weightsOf(FLATTENED)
+      engine.setWeights(weights)
+      const batch = batchOf(FLATTENED, 4)
+      const padded = new Float32Array(batch.images.length)
+      padded.set(batch.images.subarray(0, batch.images.length / 2))
+      const options = { network: FLATTENED, seed: SEED, training: false }
+      let lossSum = 0
+      const probabilities = engine.predict(batch.images, 4)
+      for (let sample = 0; sample < 2; sample++) {
+        const logits = referenceLogits(options, Float64Array.from(weights), sampleOf(batch, sample), 0)
+        lossSum += referenceLoss(options, Float64Array.from(weights), sampleOf(batch, sample), batch.labels[sample] ?? 0, 0)
+        const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0)
+        logits.forEach((logit, index) => {
+          expect(probabilities[sample * 4 + index]).toBeCloseTo(Math.exp(logit) / total, 5)
+        })
+      }
+      const result = engine.evaluate(padded, batch.labels, 2)
+      expect(result.lossSum).toBeCloseTo(lossSum, 4)
+      expect(result).toMatchObject({ samples: 2, correctTop5: 2 })
+    })
+  })
+})
