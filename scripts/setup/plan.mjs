@@ -1,7 +1,7 @@
 /** What a set-up has to do and what it says about it beforehand. Pure: the facts come in, steps and sentences go out. */
 
 /** Bytes of npm packages over the wire and on disk (measured with an empty cache), and what the build writes. */
-const PACKAGES = { downloadBytes: 150e6, diskBytes: 720e6 }
+const PACKAGES = { downloadBytes: 220e6, diskBytes: 740e6 }
 const BUILD_DISK_BYTES = 30e6
 /** Room left beside what is needed, for logs and for the first small runs. */
 const MARGIN_BYTES = 200e6
