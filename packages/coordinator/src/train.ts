@@ -104,7 +104,7 @@ async function serve(
   try {
     let shell: RunShell | undefined = undefined as RunShell | undefined
     const membership = membershipOf(preparation, services, () => shell?.version ?? version)
-    closing.unshift(() => membership.close('the run is over'))
+    closing.unshift(async () => { await membership.close('the run is over') })
     const port = await membership.listen(listen.host, listen.port, insecureNetwork)
     const address = `${listen.host}:${String(port)}`
     // workers load TensorFlow while the weights are made
@@ -114,7 +114,8 @@ async function serve(
       computeThreads: recipe.run.workers.computeThreads,
       extra: insecureNetwork ? ['--insecure-network'] : [],
     })
-    closing.unshift(() => workers.stopAll(WORKER_GRACE_MS))
+    // members hear that the run is over before anybody pulls their lifeline
+    closing.splice(1, 0, () => workers.stopAll(WORKER_GRACE_MS))
     const metrics = await MetricsLog.open(directory, { cutBackTo: version })
     closing.push(() => metrics.close())
     const report = new RunReport(recipe.batch.global, performance.now())
