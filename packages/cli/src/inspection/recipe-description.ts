@@ -1,0 +1,76 @@
+import { describeNetwork } from '@lockstep/shared/models/description.js'
+import { networkOf, type Network } from '@lockstep/shared/models/network.js'
+import { recipeDigest, resolveRecipe } from '@lockstep/shared/recipe/load.js'
+import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { maximalNodes } from '@lockstep/shared/reduction/tree.js'
+import { readDataFactsOrReason, type DataFacts } from './data-facts.js'
+
+/** Classes counted with while the data is not there: those of ImageNet. */
+const ASSUMED_CLASSES = 1000
+
+/** What a recipe comes to, as plain JSON. */
+export interface RecipeDescription {
+  name: string
+  digest: string
+  network: { name: string; inputSize: number; classes: number; parameters: number; macs: number; activationBytes: number; trainingBytes: number }
+  data: { found: true; train: number; validation: number; classes: number } | { found: false; reason: string }
+  /** null while the data is not there and the recipe counts in epochs */
+  steps: number | null
+  epochs: number | null
+  leaves: number
+  microBatches: number
+  evaluationEvery: number | null
+  workers: number
+  exchange: ExchangeBytes
+}
+
+/** Bytes that travel in one step, all workers together. */
+export interface ExchangeBytes {
+  up: number
+  down: number
+}
+
+/** Describes a recipe from its text and what is known of its data. No picture is read, nothing is written. */
+export async function describeRecipe(recipe: Recipe): Promise<{ description: RecipeDescription; network: Network; resolved: ResolvedRecipe }> {
+  const facts = await readDataFactsOrReason(recipe)
+  const found = 'missing' in facts ? undefined : facts
+  const network = networkOf(recipe.model, found?.classes.length ?? ASSUMED_CLASSES)
+  // without data only what does not depend on its size is used of this
+  const resolved = resolveRecipe(recipe, found?.train ?? 1)
+  const { parameters, macs, activationBytes, trainingBytes } = describeNetwork(network)
+  const steps = found === undefined ? (recipe.steps ?? null) : resolved.steps
+  const description: RecipeDescription = {
+    name: recipe.name,
+    digest: recipeDigest(recipe),
+    network: { name: network.name, inputSize: recipe.model.inputSize, classes: network.classes, parameters, macs, activationBytes, trainingBytes },
+    data: 'missing' in facts ? { found: false, reason: facts.missing } : dataOf(facts),
+    steps,
+    epochs: found === undefined || steps === null ? (recipe.epochs ?? null) : steps / resolved.stepsPerEpoch,
+    leaves: resolved.leaves,
+    microBatches: resolved.microBatches,
+    evaluationEvery: found === undefined ? (recipe.evaluation.everySteps ?? null) : resolved.evaluationEvery,
+    workers: recipe.run.workers.count,
+    exchange: exchangeBytes(parameters, resolved.leaves, Math.max(1, recipe.run.workers.count)),
+  }
+  return { description, network, resolved }
+}
+
+function dataOf({ train, validation, classes }: DataFacts): RecipeDescription['data'] {
+  return { found: true, train, validation, classes: classes.length }
+}
+
+/**
+ * Bytes exchanged in a step with spans of equal size: every computing worker sends the maximal tree nodes of its span, each as
+ * large as the network, and takes the new weights.
+ * @param leaves M; @param workers local workers, those beyond M are idle
+ */
+export function exchangeBytes(parameters: number, leaves: number, workers: number): ExchangeBytes {
+  const computing = Math.min(workers, leaves)
+  let nodes = 0
+  for (let worker = 0; worker < computing; worker++) {
+    const first = Math.floor((worker * leaves) / computing)
+    nodes += maximalNodes(leaves, { first, count: Math.floor(((worker + 1) * leaves) / computing) - first }).length
+  }
+  return { up: nodes * parameters * 4, down: workers * parameters * 4 }
+}
