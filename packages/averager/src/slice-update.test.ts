@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest'
+import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { cutRanges, decayRangesOf } from './slice-update.js'
+
+const entry = (name: string, offset: number, size: number, kind: 'kernel' | 'bias'): ParameterLayout['entries'][number] => ({ name, shape: [size], offset, size, kind })
+const layout: ParameterLayout = {
+  size: 45,
+  entries: [entry('a/kernel', 0, 10, 'kernel'), entry('a/bias', 10, 2, 'bias'), entry('b/kernel', 12, 20, 'kernel'), entry('b/bias', 32, 3, 'bias'), entry('c/kernel', 35, 10, 'kernel')],
+}
+const optimizer = { type: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 0.5, decayOn: 'kernels' } as const
+const slice = { index: 1, offset: 5, size: 35 }
+
+describe('weight decay ranges', () => {
+  it('decays kernels only, offsets counted from the slice', () => {
+    expect(decayRangesOf(layout, slice, optimizer)).toEqual([
+      { offset: 0, size: 5, decay: 0.5 },
+      { offset: 5, size: 2, decay: 0 },
+      { offset: 7, size: 20, decay: 0.5 },
+      { offset: 27, size: 3, decay: 0 },
+      { offset: 30, size: 5, decay: 0.5 },
+    ])
+  })
+
+  it('is one range where all decay', () => {
+    expect(decayRangesOf(layout, slice, { ...optimizer, decayOn: 'all' })).toEqual([{ offset: 0, size: 35, decay: 0.5 }])
+    expect(decayRangesOf(layout, slice, { ...optimizer, weightDecay: 0 })).toEqual([{ offset: 0, size: 35, decay: 0 }])
+  })
+
+  it('cuts to a chunk without gap or overlap', () => {
+    const ranges = decayRangesOf(layout, slice, optimizer)
+    expect([...cutRanges(ranges, 6, 2)]).toEqual([
+      { offset: 6, size: 1, decay: 0 },
+      { offset: 7, size: 1, decay: 0.5 },
+    ])
+    for (let first = 0; first < 35; first += 8) {
+      let at = first
+      for (const range of cutRanges(ranges, first, Math.min(8, 35 - first))) {
+        expect(range.offset).toBe(at)
+        at += range.size
+      }
+      expect(at).toBe(Math.min(first + 8, 35))
+    }
+  })
+})
