@@ -98,7 +98,7 @@ class RunningWorker {
       const admitted = await orStopped(membership.answer('admitted'), signal)
       if (admitted === undefined) return signal.aborted ? undefined : await membership.ended
       this.log.info({ queue: admitted.queueName, slices: admitted.slices, version: admitted.version }, 'admitted')
-      const end = await work({ membership, welcome, admitted, preparation, log: this.log }, signal)
+      const end = await work({ membership, welcome, admitted, preparation, log: this.log, joined: join }, signal)
       if (end === undefined) await membership.leave({ leave: { reason: 'the worker was asked to stop' } })
       return end
     } catch (error) {

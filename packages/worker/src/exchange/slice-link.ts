@@ -42,12 +42,13 @@ export class SliceLink {
   constructor(
     private readonly address: string,
     private readonly index: number,
+    private readonly limits: BackOffLimits = RECONNECT,
   ) {
     const { credentials, options } = clientEndpoint()
     this.client = new services.Averager(address, credentials, {
       ...options,
-      'grpc.initial_reconnect_backoff_ms': RECONNECT.firstMs,
-      'grpc.max_reconnect_backoff_ms': RECONNECT.mostMs,
+      'grpc.initial_reconnect_backoff_ms': limits.firstMs,
+      'grpc.max_reconnect_backoff_ms': limits.mostMs,
     })
   }
 
@@ -133,7 +134,7 @@ export class SliceLink {
     this.book.recall()
     if (this.failures++ === 0) this.awaySinceMs = performance.now()
     const awayMs = performance.now() - this.awaySinceMs
-    const waitMs = backOffMs(RECONNECT, this.failures, awayMs)
+    const waitMs = backOffMs(this.limits, this.failures, awayMs)
     if (waitMs === undefined) {
       this.failAll(
         new TrainError(

@@ -7,6 +7,7 @@ import { JobConsumer } from '../queue/job-consumer.js'
 import { SpanLoop } from '../span-loop/span-loop.js'
 import type { WorkerLog } from '../worker-log.js'
 import type { Membership, MembershipEnd, MembershipNotice } from './membership.js'
+import { reachableAddress, reachableUrl } from './reachable-address.js'
 
 /** What a session works with. */
 export interface SessionParts {
@@ -15,6 +16,8 @@ export interface SessionParts {
   readonly admitted: Admitted__Output
   readonly preparation: Preparation
   readonly log: WorkerLog
+  /** host:port under which the coordinator was reached. */
+  readonly joined: string
 }
 
 /**
@@ -24,10 +27,11 @@ export interface SessionParts {
  * @throws TrainError what makes it impossible to go on
  */
 export async function work(parts: SessionParts, signal: AbortSignal): Promise<MembershipEnd | undefined> {
-  const { membership, welcome, admitted, preparation, log } = parts
+  const { membership, welcome, admitted, preparation, log, joined } = parts
   const { recipe, layout, compute, vector, slots, training, evaluation } = preparation
   const identity = { run: welcome.run, term: welcome.term }
-  const exchange = new Exchange(identity, layout, admitted.slices, compute.memory, vector)
+  const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
+  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector)
   const { global, micro, leaf } = recipe.batch
   const loop = new SpanLoop({
     term: welcome.term,
@@ -46,7 +50,7 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const heartbeat = setInterval(() => {
     beat(membership, loop, exchange, preparation)
   }, welcome.heartbeatMs)
-  const consumer = new JobConsumer(admitted.queueName, admitted.queueUrl, async (job) => { await loop.run(job) }, log)
+  const consumer = new JobConsumer(admitted.queueName, reachableUrl(admitted.queueUrl, joined), async (job) => { await loop.run(job) }, log)
   const stopped = new Promise<undefined>((resolve) => {
     signal.addEventListener('abort', () => { resolve(undefined) }, { once: true })
     if (signal.aborted) resolve(undefined)
