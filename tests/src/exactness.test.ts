@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { drawFolder } from './support/picture-folder.js'
+import { recipeOf, trainToEnd, type Trained } from './support/training.js'
+
+/**
+ * The claim of the project: one bit pattern, whatever the number of workers and whoever dies. Real processes, queue,
+ * averaging service and TensorFlow; eight leaves a step, dropout 0.5, all augmentations, 40 steps with an evaluation and
+ * a drop of the learning rate in the middle.
+ */
+const MINUTES = 60_000
+
+let base: string
+let pictures: string
+let reference: Trained
+
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), 'lockstep-exact-'))
+  pictures = await drawFolder(join(base, 'pictures'), 40)
+  reference = await trainToEnd(recipeOf(pictures, { workers: 1 }), { base: join(base, 'runs') })
+}, 3 * MINUTES)
+
+afterAll(async () => {
+  await rm(base, { recursive: true, force: true })
+})
+
+/** The state of every step, and the state at the end. */
+function proof(trained: Trained): unknown {
+  return { steps: [...trained.digests], end: trained.summary.stateDigest, weights: trained.summary.weightsDigest, top1: trained.summary.top1 }
+}
+
+describe('the reference itself proves something', () => {
+  it('has finite, falling losses and learns', () => {
+    const { losses, summary } = reference
+    const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+    expect(losses.length).toBe(40)
+    expect(losses.every(Number.isFinite)).toBe(true)
+    expect(mean(losses.slice(-10))).toBeLessThan(mean(losses.slice(0, 10)) * 0.9)
+    expect(summary.top1).toBeGreaterThan(0.5)
+  })
+
+  it('changes its state at every step, evaluates twice and drops the rate in the middle', () => {
+    expect(new Set(reference.digests.values()).size).toBe(40)
+    expect(reference.events.filter(({ type }) => type === 'evaluation').length).toBe(2)
+    expect(reference.events.find(({ type }) => type === 'learningRateDropped')).toMatchObject({ step: 20, from: 0.02 })
+  })
+
+  it('is another one with another seed', async () => {
+    const other = await trainToEnd(recipeOf(pictures, { seed: 2, steps: 3 }), { base: join(base, 'runs') })
+    expect(other.digests.get(1)).not.toBe(reference.digests.get(1))
+    expect(other.digests.get(3)).not.toBe(reference.digests.get(3))
+  }, 2 * MINUTES)
+})
+
+describe('the same bits', () => {
+  it.each([1, 2, 3, 5])('with %i workers, in a run of its own', async (workers) => {
+    const trained = await trainToEnd(recipeOf(pictures, { workers }), { base: join(base, 'runs') })
+    expect(trained.summary.workers).toBe(workers)
+    expect(proof(trained)).toEqual(proof(reference))
+  }, 3 * MINUTES)
+
+  it('when one of two workers is killed with SIGKILL', async () => {
+    const pids = new Map<string, number>()
+    const trained = await trainToEnd(recipeOf(pictures, { workers: 2 }), { base: join(base, 'runs') }, (event) => {
+      if (event.type === 'workerJoined') pids.set(event.name, event.pid)
+      const pid = pids.get('worker-2')
+      if (event.type === 'step' && event.step === 10 && pid !== undefined) process.kill(pid, 'SIGKILL')
+    })
+    expect(trained.events.filter(({ type }) => type === 'workerLost').length).toBe(1)
+    expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
+    expect(proof(trained)).toEqual(proof(reference))
+  }, 3 * MINUTES)
+
+  it('with the averager in three slices', async () => {
+    const recipe = recipeOf(pictures, { workers: 2 })
+    const trained = await trainToEnd({ ...recipe, run: { ...recipe.run, averager: { slices: 3 } } }, { base: join(base, 'runs') })
+    expect(proof(trained)).toEqual(proof(reference))
+  }, 3 * MINUTES)
+})
