@@ -51,12 +51,14 @@ export class Averager extends EventEmitter<AveragerEvents> {
   readonly #counters = new Int32Array(new SharedArrayBuffer(OUTCOMES.length * Int32Array.BYTES_PER_ELEMENT))
   #leaves: LeafTally
   #stateThread: AskingThread<StateRequest> | undefined
+  readonly #stateWork = new Set<Promise<unknown>>()
   #opened = -1
   #committed = -1
   #attempt = 0
   #reducedSlices = 0
   #finite = true
   #statistics: NodeStatistics | undefined
+  #closing = false
 
   private constructor(options: AveragerOptions) {
     super()
@@ -219,11 +221,13 @@ export class Averager extends EventEmitter<AveragerEvents> {
   async #askState(request: StateRequest): Promise<unknown> {
     this.#stateThread ??= this.#startStateThread()
     // messages to a slice keep their order: the pin is there before any later beginStep
-    const pinned = this.#askAll({ type: 'pin', side: request.side })
+    const work = Promise.all([this.#stateThread.ask(request), this.#askAll({ type: 'pin', side: request.side })])
+    this.#stateWork.add(work)
     try {
-      return (await Promise.all([this.#stateThread.ask(request), pinned]))[0]
+      return (await work)[0]
     } finally {
-      await this.#askAll({ type: 'unpin', side: request.side })
+      this.#stateWork.delete(work)
+      if (!this.#closing) await this.#askAll({ type: 'unpin', side: request.side })
     }
   }
 
@@ -241,8 +245,10 @@ export class Averager extends EventEmitter<AveragerEvents> {
     return Object.fromEntries(OUTCOMES.map((outcome, index) => [outcome, Atomics.load(this.#counters, index)])) as Record<Outcome, number>
   }
 
-  /** Ends servers and threads. Streams break; a checkpoint being written stays partial. */
+  /** Ends servers and threads, breaking streams off. A checkpoint being written is finished first. */
   async close(): Promise<void> {
+    this.#closing = true
+    await Promise.allSettled(this.#stateWork)
     await Promise.all(this.#slices.map(({ thread }) => thread.close()))
     await this.#stateThread?.close()
   }

@@ -96,9 +96,6 @@ async function handle(request: SliceRequest | { type: 'start' }): Promise<unknow
     case 'unpin':
       state.unpin(request.side)
       break
-    case 'close':
-      server.forceShutdown()
-      break
   }
   streams.pump()
   return undefined

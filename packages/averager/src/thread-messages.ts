@@ -22,7 +22,6 @@ export type SliceRequest =
   | { readonly type: 'commit'; readonly version: number }
   | { readonly type: 'drop'; readonly version: number }
   | { readonly type: 'pin' | 'unpin'; readonly side: Side }
-  | { readonly type: 'close' }
 
 export interface SliceReady {
   readonly port: number
