@@ -1,2 +1,149 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
-export function configure(command: Command): void { void command }
+import { openTransferSource, transferSource } from '@lockstep/coordinator/initial-state.js'
+import { preprocessingOf } from '@lockstep/data/preprocessing.js'
+import { openTrainingData } from '@lockstep/data/training-data.js'
+import { writeCheckpoint } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
+import type { TensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
+import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { planDepthTransfer, type TransferPlan } from '@lockstep/shared/initialization/depth-transfer.js'
+import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
+import { networkOf, type Network } from '@lockstep/shared/models/network.js'
+import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
+import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { loadRecipe, recipeDigest } from '@lockstep/shared/recipe/load.js'
+import { canonicalJson } from '@lockstep/shared/recipe/recipe-digest.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { addExample, addJsonOption, addSetOption } from '../options.js'
+import { LiveDisplay } from '../terminal/live-display.js'
+import { writeLine } from '../terminal/output.js'
+import { shownPath } from '../terminal/paths.js'
+import { table } from '../terminal/table.js'
+import { bytes, count } from '../terminal/units.js'
+
+interface InitializeOptions {
+  from?: string
+  newHead: boolean
+  out: string
+  force: boolean
+  set: string[]
+  json: boolean
+}
+
+export function configure(command: Command): void {
+  command
+    .description('Write the checkpoint that a training of a recipe begins with (step 0), and show which layers come from where.')
+    .argument('<recipe>', 'the recipe, a YAML file')
+    .requiredOption('--out <file>', 'the checkpoint to write, *.safetensors')
+    .option('--from <checkpoint>', 'take the layers that the VGG paper copies from here (the same as initialization.from)')
+    .option('--new-head', 'leave the last layer random when the checkpoint has other classes', false)
+    .option('--force', 'overwrite the file', false)
+  addSetOption(command)
+  addJsonOption(command)
+  addExample(command, 'lockstep initialize recipes/digits-d.yaml --from runs/digits-a/checkpoints/best.safetensors --out d-0.safetensors')
+  command.action(initialize)
+}
+
+async function initialize(path: string, options: InitializeOptions): Promise<void> {
+  const out = resolve(options.out)
+  await requireFree(out, options.force)
+  const set = [
+    ...options.set,
+    ...(options.from === undefined ? [] : [`initialization.from=${JSON.stringify(resolve(options.from))}`]),
+    ...(options.newHead ? ['initialization.newHead=true'] : []),
+  ]
+  const { recipe } = await loadRecipe(path, { set })
+  const { network, metadata } = await describe(recipe)
+  const layout = layoutOf(network)
+  const { weights, plan } = await weightsOf(recipe, network, layout)
+  await mkdir(dirname(out), { recursive: true })
+  const suffix = Buffer.from(canonicalJson({ schedule: metadata.schedule, nextStep: 0 }))
+  const state = { weights: [bytesOf(weights)], velocity: zeros(weights.byteLength), suffix }
+  const written = writeCheckpoint(out, layout, metadata, state)
+  if (options.json) {
+    writeLine(JSON.stringify({ type: 'checkpoint', file: out, parameters: layout.size, layers: plan?.rows ?? null, ...written }))
+    return
+  }
+  for (const line of transferLines(plan, network, layout)) writeLine(line)
+  writeLine(`\n${shownPath(out)}: ${count(layout.size)} parameters, ${bytes(written.bytes)}, weights digest ${written.weightsDigest}`)
+}
+
+async function requireFree(out: string, force: boolean): Promise<void> {
+  const found = await stat(out).catch(() => undefined)
+  if (found?.isDirectory() === true) throw new TrainError('USAGE', `--out ${shownPath(out)} is a folder: name a file in it, such as initial.safetensors`)
+  if (found !== undefined && !force) throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another file`)
+}
+
+/** What the data decides: the classes, and how pictures are turned into input. */
+async function describe(recipe: Recipe): Promise<{ network: Network; metadata: UnsealedMetadata }> {
+  const display = new LiveDisplay()
+  try {
+    const onProgress = ({ what, done, total }: { what: string; done: number; total: number }): void =>
+      display.status(`${what} ${String(done)}/${String(total)}`)
+    const data = await openTrainingData(recipe.data, { seed: recipe.seed, inputSize: recipe.model.inputSize, onProgress })
+    try {
+      const network = networkOf(recipe.model, data.classes.length)
+      const metadata: UnsealedMetadata = {
+        ...{ format: 1, step: 0, run: randomBytes(16).toString('hex'), seed: recipe.seed, recipe, network },
+        preprocessing: { ...preprocessingOf(recipe, data) },
+        schedule: initialSchedule(recipe.learningRate),
+        // no engine has computed anything yet
+        fingerprint: '',
+        dataDigest: data.digest,
+        recipeDigest: recipeDigest(recipe),
+      }
+      return { network, metadata }
+    } finally {
+      await data.close()
+    }
+  } finally {
+    display.close()
+  }
+}
+
+async function weightsOf(recipe: Recipe, network: Network, layout: ParameterLayout): Promise<{ weights: Float32Array; plan: TransferPlan | null }> {
+  const { initialization, seed } = recipe
+  const weights = new Float32Array(layout.size)
+  const source: TensorFile | null = initialization.from === undefined ? null : await openTransferSource(initialization.from)
+  try {
+    const plan = source === null ? null : planDepthTransfer(network, transferSource(source), { newHead: initialization.newHead })
+    const copied = new Set(plan?.copied)
+    for (const [index, entry] of layout.entries.entries()) {
+      const destination = weights.subarray(entry.offset, entry.offset + entry.size)
+      if (source !== null && copied.has(entry.name)) destination.set(await source.read(entry.name))
+      else initializeParameter(network, layout, index, initialization, seed, destination)
+    }
+    return { weights, plan }
+  } finally {
+    await source?.close()
+  }
+}
+
+function transferLines(plan: TransferPlan | null, network: Network, layout: ParameterLayout): string[] {
+  const rows = plan?.rows ?? layout.entries.filter(({ kind }) => kind === 'kernel').map(({ name, shape }) => ({ layer: name.replace(/\/kernel$/, ''), shape, source: 'random' }))
+  const columns = [
+    { title: `layer of ${network.name}`, align: 'left' },
+    { title: 'shape', align: 'left' },
+    { title: 'weights from', align: 'left' },
+  ] as const
+  return table(
+    columns,
+    rows.map(({ layer, shape, source }) => [layer, shape.join(' × '), source]),
+  )
+}
+
+function bytesOf(values: Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+}
+
+/** Ranges of zeros that add up to a length, all the same piece of memory. */
+function zeros(length: number): Uint8Array[] {
+  const piece = new Uint8Array(Math.min(length, 1 << 20))
+  const ranges: Uint8Array[] = []
+  for (let left = length; left > 0; left -= piece.length) ranges.push(left >= piece.length ? piece : piece.subarray(0, left))
+  return ranges
+}

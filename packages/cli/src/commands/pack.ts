@@ -1,12 +1,11 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { packFolder } from '@lockstep/data/pack-folder.js'
-import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import { ExitRequest } from '../failure.js'
-import { Interruption } from '../interruption.js'
 import { addExample, addJsonOption, wholeNumber } from '../options.js'
+import { interruptibleWork } from '../standalone-work.js'
 import { LiveDisplay } from '../terminal/live-display.js'
-import { writeError, writeLine } from '../terminal/output.js'
+import { writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
+import { plural } from '../training/training-lines.js'
 import { count } from '../terminal/units.js'
 
 interface PackCommandOptions {
@@ -31,20 +30,17 @@ export function configure(command: Command): void {
 
 async function pack(input: string, output: string, options: PackCommandOptions): Promise<void> {
   const display = new LiveDisplay()
-  const interruption = new Interruption((line) => writeError(line), 'stopping, nothing will be left behind')
   try {
-    const result = await packFolder({
-      input,
-      output,
-      onBroken: options.onBroken,
-      shortSide: options.shortSide,
-      shardBytes: options.shardMegabytes === undefined ? undefined : options.shardMegabytes * 1_000_000,
-      signal: interruption.signal,
-      onProgress: (progress) => {
-        if (options.json) writeLine(JSON.stringify({ type: 'progress', ...progress }))
-        else display.progress(progress.done, progress.total, progress.what, `${progress.what}: ${count(progress.done)} of ${count(progress.total)} pictures`)
-      },
-    })
+    const { onBroken, shortSide, shardMegabytes } = options
+    const shardBytes = shardMegabytes === undefined ? undefined : shardMegabytes * 1_000_000
+    const onProgress = (progress: { what: string; done: number; total: number }): void => {
+      if (options.json) writeLine(JSON.stringify({ type: 'progress', ...progress }))
+      else display.progress(progress.done, progress.total, progress.what, `${progress.what}: ${count(progress.done)} of ${count(progress.total)} pictures`)
+    }
+    const result = await interruptibleWork(
+      (signal) => packFolder({ input, output, onBroken, shortSide, shardBytes, signal, onProgress }),
+      'stopping; nothing will be left behind',
+    )
     display.close()
     if (options.json) {
       writeLine(JSON.stringify({ type: 'result', output, ...result }))
@@ -52,14 +48,10 @@ async function pack(input: string, output: string, options: PackCommandOptions):
     }
     for (const skipped of result.skipped) writeLine(`left out: ${skipped}`)
     const left = result.skipped.length === 0 ? '' : `, ${count(result.skipped.length)} left out`
-    writeLine(`${shownPath(output)}: ${count(result.samples)} pictures of ${count(result.classes)} classes in ${count(result.shards)} shards${left}`)
+    writeLine(`${shownPath(output)}: ${count(result.samples)} pictures of ${count(result.classes)} classes in ${plural(result.shards, 'shard')}${left}`)
     writeLine(`next: lockstep init ${shownPath(output)}`)
-  } catch (error) {
-    if (interruption.exitCode !== undefined && error instanceof TrainError && error.code === 'INTERRUPTED') throw new ExitRequest(interruption.exitCode)
-    throw error
   } finally {
     display.close()
-    interruption.end()
   }
 }
 

@@ -1,12 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { join } from 'node:path'
+import { createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { workerEnvironment } from '@lockstep/coordinator/local-workers/worker-environment.js'
-import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { newLogFile } from '../standalone-work.js'
 import { writeError, writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
 
@@ -32,7 +30,7 @@ export interface WorkerProcessOptions {
  * @throws TrainError DISK when there is no place for the log
  */
 export async function runWorkerProcess(options: WorkerProcessOptions): Promise<number> {
-  const logFile = newLogFile()
+  const logFile = newLogFile('worker')
   const child = spawn(process.execPath, [WORKER_PROGRAM, ...wordsOf(options)], {
     // a group of its own: Ctrl-C reaches this process alone, which passes it on in order
     detached: true,
@@ -88,18 +86,6 @@ function passSignalsOn(child: ChildProcess): () => void {
   return () => {
     for (const release of handlers) release()
   }
-}
-
-/** Below the user's state directory (XDG Base Directory Specification): a worker has no run directory. */
-function newLogFile(): string {
-  const { XDG_STATE_HOME: state } = process.env
-  const directory = join(state === undefined || state === '' ? join(homedir(), '.local', 'state') : state, 'lockstep')
-  try {
-    mkdirSync(directory, { recursive: true })
-  } catch (error) {
-    throw new TrainError('DISK', `cannot make ${directory} for the worker's log: make it writable, or set XDG_STATE_HOME`, { cause: error })
-  }
-  return join(directory, `worker-${String(process.pid)}-${new Date().toISOString().replaceAll(/[:.]/g, '-')}.log`)
 }
 
 /** A line of the worker's own log; undefined for what libraries print. */
