@@ -18,17 +18,28 @@ export interface BatchResult {
   correctTop5: number
 }
 
+/** Told of every sample: how many classes are ahead of the true one (0: top-1 is right). */
+export type OnSample = (sample: number, rank: number) => void
+
 /**
  * Adds up losses and counts correct answers, in sample order. A class is ahead of the true one if its logit is greater, or
  * equal with a lower index; so the answer is one for any logits. A logit that is no number is never correct.
  * @param logits [samples or more, classes]
  * @param losses [samples or more]
  */
-export function resultOf(logits: Float32Array, losses: Float32Array, labels: Int32Array, samples: number, classes: number): BatchResult {
+export function resultOf(
+  logits: Float32Array,
+  losses: Float32Array,
+  labels: Int32Array,
+  samples: number,
+  classes: number,
+  onSample?: OnSample,
+): BatchResult {
   const result: BatchResult = { lossSum: 0, samples, correctTop1: 0, correctTop5: 0 }
   for (let sample = 0; sample < samples; sample++) {
     result.lossSum += losses[sample] ?? Number.NaN
     const rank = rankOf(logits.subarray(sample * classes, (sample + 1) * classes), labels[sample] ?? -1)
+    onSample?.(sample, rank)
     if (rank < 1) result.correctTop1++
     if (rank < Math.min(5, classes)) result.correctTop5++
   }

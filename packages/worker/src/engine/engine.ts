@@ -3,7 +3,7 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { Network } from '@lockstep/shared/models/network.js'
 import { elementsOf } from '@lockstep/shared/models/shapes.js'
 import type { ParameterEntry, ParameterLayout } from '@lockstep/shared/parameters/layout.js'
-import { resultOf, type Batch, type BatchResult } from './batch.js'
+import { resultOf, type Batch, type BatchResult, type OnSample } from './batch.js'
 import { buildModel, type BuiltModel } from './build-model.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { loadTensorFlow, nativeBackend, type TensorFlow } from './load-tensorflow.js'
@@ -94,11 +94,18 @@ export class Engine {
    * Loss and accuracy of one evaluation batch, without dropout. The batch always has its full size, since bits depend on it.
    * @param images [labels.length, h, w, 3], padded; @param samples how many of them count
    */
-  evaluate(images: Float32Array, labels: Int32Array, samples: number): BatchResult {
+  evaluate(images: Float32Array, labels: Int32Array, samples: number, onSample?: OnSample): BatchResult {
     const tf = this.#tf
     const inputs = this.#inputsOf(images, labels, labels.length)
     const { logits, losses } = tf.tidy(() => this.#forward(inputs.images, inputs.labels, false))
-    const result = resultOf(logits.dataSync<'float32'>(), losses.dataSync<'float32'>(), labels, samples, this.#options.network.classes)
+    const result = resultOf(
+      logits.dataSync<'float32'>(),
+      losses.dataSync<'float32'>(),
+      labels,
+      samples,
+      this.#options.network.classes,
+      onSample,
+    )
     tf.dispose([logits, losses, inputs.images, inputs.labels])
     return result
   }

@@ -1,0 +1,52 @@
+import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
+
+/** What the standalone child is asked, once, and what it answers. JSON over Node's IPC channel. */
+export type StandaloneRequest = ({ readonly kind: 'evaluate' } & EvaluateRequest) | ({ readonly kind: 'predict' } & PredictRequest)
+
+export interface EvaluateRequest {
+  /** Path of a checkpoint of ours. */
+  readonly checkpoint: string
+  /** A packed or plain folder; left out: the validation set of the checkpoint's recipe. */
+  readonly data?: string | undefined
+  readonly protocol: 'center'
+  /** Test scale Q, pixels of the shorter side; left out: the recipe's. */
+  readonly scale?: number | undefined
+  /** Pictures of an evaluation batch; left out: the recipe's. Other sizes give other bits. */
+  readonly evaluationBatch?: number | undefined
+}
+
+export interface PredictRequest {
+  readonly checkpoint: string
+  /** Paths of pictures. */
+  readonly images: readonly string[]
+  /** How many classes to name, most probable first. */
+  readonly top: number
+}
+
+export interface EvaluationReport {
+  /** Mean soft-max cross entropy. */
+  readonly loss: number
+  /** Shares between 0 and 1. */
+  readonly top1: number
+  readonly top5: number
+  readonly samples: number
+  readonly perClass: readonly { readonly name: string; readonly samples: number; readonly top1: number; readonly top5: number }[]
+  readonly seconds: number
+}
+
+export interface Prediction {
+  readonly image: string
+  readonly classes: readonly { readonly name: string; readonly probability: number }[]
+}
+
+export interface StandaloneProgress {
+  /** Pictures done and in all. */
+  readonly done: number
+  readonly total: number
+}
+
+export type StandaloneMessage =
+  | { readonly type: 'progress'; readonly progress: StandaloneProgress }
+  | { readonly type: 'evaluated'; readonly report: EvaluationReport }
+  | { readonly type: 'predicted'; readonly predictions: readonly Prediction[] }
+  | { readonly type: 'failed'; readonly code: TrainErrorCode; readonly message: string }
