@@ -51,7 +51,13 @@ export class BatchLoader {
     this.stream = new SampleStream({ size: data.train.size, seed: recipe.seed, shuffle: recipe.data.shuffle, blocks: data.train.blocks })
     this.reader = new PictureReader(data.train, typeof scale === 'number' ? scale : null, cacheBytes)
     this.values = byteValues(preprocessing)
-    this.evaluationLoader = new EvaluationLoader({ source: data.validation, preprocessing, batch: recipe.evaluation.batch, parallelism, cacheBytes })
+    this.evaluationLoader = new EvaluationLoader({
+      source: data.validation,
+      preprocessing,
+      batch: recipe.evaluation.batch,
+      parallelism,
+      cacheBytes,
+    })
     this.evaluationBatches = this.evaluationLoader.batches
   }
 
@@ -63,16 +69,16 @@ export class BatchLoader {
     const pixels = inputSize * inputSize * 3
     const images = new Float32Array(count * pixels)
     const labels = new Int32Array(count)
-    const load = async (position: number): Promise<void> => {
+    const load = async (position: number): Promise<{ position: number; label: number }> => {
       const sample = this.stream.sample(position)
       const geometry = geometryOf(recipe.seed, position, view)
       const picture = await this.reader.picture(sample, geometry.shortSide)
       const values = colorShift === 0 ? this.values : this.shiftedValues(position)
       writeInput(picture, geometry, inputSize, values, images, (position - firstPosition) * pixels)
-      labels[position - firstPosition] = data.train.label(sample)
+      return { position, label: data.train.label(sample) }
     }
     const positions = Array.from({ length: count }, (_, i) => firstPosition + i)
-    for await (const done of orderedPool(positions, parallelism, load)) void done
+    for await (const { position, label } of orderedPool(positions, parallelism, load)) labels[position - firstPosition] = label
     return { images, labels, count, firstPosition }
   }
 

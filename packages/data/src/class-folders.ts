@@ -37,7 +37,10 @@ export async function listClassFolders(root: string): Promise<ClassFolders> {
   }
   if (pictures.length === 0) throw new TrainError('DATA_MISSING', `the class folders of ${root} hold no pictures: ${REMEDY}`)
   if (empty.length > 0) {
-    throw new TrainError('DATA_MISSING', `no pictures in the class folder ${empty.slice(0, 5).join(', ')} of ${root}: add some, or remove the folder`)
+    throw new TrainError(
+      'DATA_MISSING',
+      `no pictures in the class folder ${empty.slice(0, 5).join(', ')} of ${root}: add some, or remove the folder`,
+    )
   }
   return { classes, pictures }
 }
@@ -53,7 +56,8 @@ async function foldersOf(root: string): Promise<string[]> {
   const folders: string[] = []
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue
-    if (entry.isDirectory() || (entry.isSymbolicLink() && (await stat(join(root, entry.name)).catch(() => null))?.isDirectory() === true)) folders.push(entry.name)
+    if (entry.isDirectory() || (entry.isSymbolicLink() && (await stat(join(root, entry.name)).catch(() => null))?.isDirectory() === true))
+      folders.push(entry.name)
   }
   return folders
 }

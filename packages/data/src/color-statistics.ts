@@ -41,8 +41,16 @@ export class ColorSums {
     const first = [r, g, b] as const
     const count = Number(pixels)
     // Covariance of channels i and j, times pixels²: pixels · Σij − Σi · Σj, still exact.
-    const covariance = (k: number, i: 0 | 1 | 2, j: 0 | 1 | 2): number => Number(pixels * (products[k] ?? 0n) - first[i] * first[j]) / count / count
-    const [rr, rg, rb, gg, gb, bb] = [covariance(0, 0, 0), covariance(1, 0, 1), covariance(2, 0, 2), covariance(3, 1, 1), covariance(4, 1, 2), covariance(5, 2, 2)]
+    const covariance = (k: number, i: 0 | 1 | 2, j: 0 | 1 | 2): number =>
+      Number(pixels * (products[k] ?? 0n) - first[i] * first[j]) / count / count
+    const [rr, rg, rb, gg, gb, bb] = [
+      covariance(0, 0, 0),
+      covariance(1, 0, 1),
+      covariance(2, 0, 2),
+      covariance(3, 1, 1),
+      covariance(4, 1, 2),
+      covariance(5, 2, 2),
+    ]
     const unit = (value: number): number => value / 65_025
     const { values, vectors } = symmetricEigen([
       [unit(rr), unit(rg), unit(rb)],

@@ -53,8 +53,13 @@ function summary(path: string, samples: number, digest: string): string {
 
 async function candidates(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true }).catch((error: unknown) => {
-    throw new TrainError('DATA_MISSING', `${directory} cannot be read (${String((error as NodeJS.ErrnoException).code)}): name the folder that holds the data sets with --data`)
+    throw new TrainError(
+      'DATA_MISSING',
+      `${directory} cannot be read (${String((error as NodeJS.ErrnoException).code)}): name the folder that holds the data sets with --data`,
+    )
   })
-  const folders = entries.filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && !entry.name.startsWith('.')).map((entry) => join(directory, entry.name))
+  const folders = entries
+    .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && !entry.name.startsWith('.'))
+    .map((entry) => join(directory, entry.name))
   return [directory, ...folders.sort()]
 }

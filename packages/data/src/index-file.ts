@@ -76,7 +76,10 @@ export class IndexFile {
       throw new TrainError('DATA_CORRUPT', `${file} is not an index of Lockstep: ${remedy}`)
     }
     if (bytes.readUInt32LE(4) !== VERSION) {
-      throw new TrainError('DATA_CORRUPT', `${file} is an index of version ${String(bytes.readUInt32LE(4))}, this is for version ${String(VERSION)}: pack the folder again`)
+      throw new TrainError(
+        'DATA_CORRUPT',
+        `${file} is an index of version ${String(bytes.readUInt32LE(4))}, this is for version ${String(VERSION)}: pack the folder again`,
+      )
     }
     this.size = bytes.readUInt32LE(16)
     this.firstSample = bytes.readUInt32LE(20)

@@ -26,7 +26,14 @@ export function byteValues({ normalize, mean, std }: Pick<Preprocessing, 'normal
  * Crops, mirrors and normalises a picture into `out`, [side, side, 3] from `at` on.
  * @param picture neither side shorter than `side`
  */
-export function writeInput(picture: Picture, geometry: SampleGeometry, side: number, values: ByteValues, out: Float32Array, at: number): void {
+export function writeInput(
+  picture: Picture,
+  geometry: SampleGeometry,
+  side: number,
+  values: ByteValues,
+  out: Float32Array,
+  at: number,
+): void {
   const { pixels, height, width } = picture
   const { top, left } = cropOrigin(geometry, height, width, side)
   const step = geometry.flip ? -3 : 3

@@ -4,11 +4,12 @@ import { availableParallelism } from 'node:os'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { DatasetDescription } from '@lockstep/shared/sampling/dataset-description.js'
-import { listClassFolders, type ClassFolders } from './class-folders.js'
+import { packingOrder } from '@lockstep/shared/sampling/sample-stream.js'
+import { listClassFolders, type ClassFolders, type ListedPicture } from './class-folders.js'
 import { ColorSums } from './color-statistics.js'
 import { datasetDigest } from './dataset-digest.js'
 import { orderedPool } from './ordered-pool.js'
-import { prepareSample } from './prepared-sample.js'
+import { prepareSample, type BrokenSample, type PreparedSample } from './prepared-sample.js'
 import type { OnDataProgress } from './progress.js'
 import { DESCRIPTION_FILE } from './sample-folder.js'
 import { ShardWriter } from './shard-writer.js'
@@ -27,6 +28,9 @@ export interface PackOptions {
   readonly shardBytes?: number | undefined
   /** Re-encode pictures whose shorter side is longer, as JPEG of quality 95. Default: every picture's bytes are kept. */
   readonly shortSide?: number | undefined
+  /** Pack in an order drawn from this seed instead of class after class: what the block shuffle needs to mix classes. */
+  readonly shuffleSeed?: number | undefined
+  /** Pictures read and decoded at once. Default: the number of cores. */
   readonly parallelism?: number | undefined
   readonly onProgress?: OnDataProgress | undefined
   readonly signal?: AbortSignal | undefined
@@ -49,7 +53,8 @@ export interface PackResult {
 export async function packFolder(options: PackOptions): Promise<PackResult> {
   const input = resolve(options.input)
   const output = resolve(options.output)
-  if (output === input || output.startsWith(input + sep)) throw new TrainError('USAGE', `${output} lies inside the folder to pack: choose a place outside of it`)
+  if (output === input || output.startsWith(input + sep))
+    throw new TrainError('USAGE', `${output} lies inside the folder to pack: choose a place outside of it`)
   await requireFree(output)
   const folders = await listClassFolders(input)
   try {
@@ -70,42 +75,78 @@ export async function packFolder(options: PackOptions): Promise<PackResult> {
   }
 }
 
-async function writeShards(aside: string, input: string, { classes, pictures }: ClassFolders, options: PackOptions): Promise<DatasetDescription> {
-  const { onBroken, onProgress, signal, shortSide = null, shardBytes = DEFAULT_SHARD_BYTES, parallelism = availableParallelism() } = options
+async function writeShards(aside: string, input: string, folders: ClassFolders, options: PackOptions): Promise<DatasetDescription> {
+  const { shardBytes = DEFAULT_SHARD_BYTES } = options
+  const { classes } = folders
   const writer = new ShardWriter(aside, shardBytes)
   const colors = new ColorSums()
   const counts = classes.map(() => 0)
   const kept: { label: number; crc: number; length: number }[] = []
   const skipped: string[] = []
-  let done = 0
   try {
-    for await (const sample of orderedPool(pictures, parallelism, (picture) => prepareSample(input, picture, shortSide))) {
-      if (signal?.aborted === true) throw new TrainError('INTERRUPTED', `packing ${input} was interrupted after ${String(done)} pictures; nothing was left behind`)
+    for await (const sample of preparedSamples(input, folders, options)) {
       if ('broken' in sample) {
-        if (onBroken === 'stop') {
-          throw new TrainError('DATA_CORRUPT', `${join(input, sample.name)} cannot be decoded (${sample.broken}): replace or remove it, or pack with --skip-broken`)
-        }
         skipped.push(`${sample.name}: ${sample.broken}`)
-      } else {
-        await writer.add(sample)
-        colors.add(sample.sums)
-        counts[sample.label] = (counts[sample.label] ?? 0) + 1
-        kept.push({ label: sample.label, crc: sample.crc, length: sample.bytes.length })
+        continue
       }
-      onProgress?.({ what: 'packing', done: ++done, total: pictures.length })
+      const { label, crc, bytes, sums } = sample
+      await writer.add(sample)
+      colors.add(sums)
+      counts[label] = (counts[label] ?? 0) + 1
+      kept.push({ label, crc, length: bytes.length })
     }
     await writer.finish()
   } catch (error) {
     await writer.abort()
     throw error
   }
-  const emptied = classes.filter((_, label) => counts[label] === 0)
-  if (emptied.length > 0) throw new TrainError('DATA_CORRUPT', `no picture of the class ${emptied.join(', ')} in ${input} can be decoded: replace them, or remove the folder`)
-  return {
-    ...{ format: 'lockstep-dataset', version: 1, kind: 'shards', classes: [...classes], counts, samples: kept.length },
-    ...colors.statistics(),
-    ...{ digest: datasetDigest(classes, kept), shards: writer.shards, skipped },
+  const emptied = classes.filter((_, label) => counts[label] === 0).join(', ')
+  if (emptied !== '') {
+    throw new TrainError(
+      'DATA_CORRUPT',
+      `no picture of the class ${emptied} in ${input} can be decoded: replace them, or remove the folder`,
+    )
   }
+  return {
+    format: 'lockstep-dataset',
+    version: 1,
+    kind: 'shards',
+    classes: [...classes],
+    counts,
+    samples: kept.length,
+    ...colors.statistics(),
+    digest: datasetDigest(classes, kept),
+    shards: writer.shards,
+    skipped,
+  }
+}
+
+/** The samples in packing order. @throws TrainError at a broken one unless they are skipped, and when the signal comes */
+async function* preparedSamples(
+  input: string,
+  { pictures }: ClassFolders,
+  { onBroken, onProgress, signal, shortSide, shuffleSeed, parallelism = availableParallelism() }: PackOptions,
+): AsyncGenerator<PreparedSample | BrokenSample, void, undefined> {
+  const requireGoing = (): void => {
+    if (signal?.aborted === true)
+      throw new TrainError('INTERRUPTED', `packing ${input} was interrupted: nothing was left behind, start it again`)
+  }
+  const ordered = shuffleSeed === undefined ? pictures : shuffled(pictures, shuffleSeed)
+  let done = 0
+  requireGoing()
+  for await (const sample of orderedPool(ordered, parallelism, (picture) => prepareSample(input, picture, shortSide ?? null))) {
+    requireGoing()
+    if ('broken' in sample && onBroken === 'stop') {
+      const file = join(input, sample.name)
+      throw new TrainError('DATA_CORRUPT', `${file} cannot be decoded (${sample.broken}): replace or remove it, or pack with --skip-broken`)
+    }
+    yield sample
+    onProgress?.({ what: 'packing', done: ++done, total: pictures.length })
+  }
+}
+
+function shuffled(pictures: readonly ListedPicture[], seed: number): ListedPicture[] {
+  return Array.from(packingOrder(pictures.length, seed), (i) => pictures[i]).filter((picture) => picture !== undefined)
 }
 
 /** @throws TrainError USAGE when something stands where the data set is to go */
@@ -119,6 +160,7 @@ async function requireFree(output: string): Promise<void> {
 function asTrainError(error: unknown, output: string): unknown {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined
   if (error instanceof TrainError || code === undefined) return error
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new TrainError('DISK', `no space left while writing ${output}: free some, or pack elsewhere; nothing was left behind`)
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new TrainError('DISK', `no space left while writing ${output}: free some, or pack elsewhere; nothing was left behind`)
   return new TrainError('DISK', `${output} cannot be written (${code}): check the folder and its permissions; nothing was left behind`)
 }

@@ -26,7 +26,10 @@ export class PictureReader {
     if (kept !== undefined) return kept
     const encoded = await this.source.read(i)
     const picture = await decodePicture(encoded, shortSide).catch((error: unknown) => {
-      throw new TrainError('DATA_CORRUPT', `${this.source.place(i)} cannot be decoded (${decodingReason(error)}): replace or remove the picture, and pack again`)
+      throw new TrainError(
+        'DATA_CORRUPT',
+        `${this.source.place(i)} cannot be decoded (${decodingReason(error)}): replace or remove the picture, and pack again`,
+      )
     })
     if (shortSide === this.keepScale && !this.kept.has(i)) this.keep(i, picture)
     return picture

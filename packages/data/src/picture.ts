@@ -15,7 +15,7 @@ export interface Picture {
 const READING = { failOn: 'error' } as const
 
 /** Versions of the decoder: part of what cached statistics are keyed by. */
-export const decoderVersion = `sharp ${sharp.versions.sharp ?? ''}, libvips ${sharp.versions.vips}`
+export const decoderVersion = `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`
 
 /** Why a picture could not be decoded, on one line. */
 export function decodingReason(error: unknown): string {
@@ -52,5 +52,8 @@ export async function describePicture(encoded: Buffer): Promise<{ extension: str
 
 /** The picture as a JPEG of quality 95 with its shorter side brought to `shortSide` pixels, upright and over white. */
 export async function reencodePicture(encoded: Buffer, shortSide: number): Promise<Buffer> {
-  return upright(encoded).resize({ width: shortSide, height: shortSide, fit: 'outside', kernel: 'lanczos3' }).jpeg({ quality: 95 }).toBuffer()
+  return upright(encoded)
+    .resize({ width: shortSide, height: shortSide, fit: 'outside', kernel: 'lanczos3' })
+    .jpeg({ quality: 95 })
+    .toBuffer()
 }

@@ -60,7 +60,10 @@ async function listingDigest(path: string, { classes, pictures }: ClassFolders):
   const hash = createHash('sha256').update(JSON.stringify(['lockstep-listing-1', decoderVersion, root, classes]))
   for await (const line of orderedPool(pictures, 16, async ({ name }) => {
     const { size, mtimeNs, ctimeNs } = await stat(join(root, name), { bigint: true }).catch((error: unknown) => {
-      throw new TrainError('DATA_MISSING', `${join(path, name)} cannot be read (${String((error as NodeJS.ErrnoException).code)}): remove it`)
+      throw new TrainError(
+        'DATA_MISSING',
+        `${join(path, name)} cannot be read (${String((error as NodeJS.ErrnoException).code)}): remove it`,
+      )
     })
     return JSON.stringify([name, String(size), String(mtimeNs), String(ctimeNs)])
   })) {
@@ -69,14 +72,21 @@ async function listingDigest(path: string, { classes, pictures }: ClassFolders):
   return hash.digest('hex')
 }
 
-async function indexFolder(path: string, { classes, pictures }: ClassFolders, onProgress?: OnDataProgress): Promise<{ description: DatasetDescription; index: Buffer }> {
+async function indexFolder(
+  path: string,
+  { classes, pictures }: ClassFolders,
+  onProgress?: OnDataProgress,
+): Promise<{ description: DatasetDescription; index: Buffer }> {
   const colors = new ColorSums()
   const counts = classes.map(() => 0)
   const records: IndexRecord[] = []
   let bytes = 0
   for await (const sample of orderedPool(pictures, availableParallelism(), (picture) => prepareSample(path, picture, null))) {
     if ('broken' in sample) {
-      throw new TrainError('DATA_CORRUPT', `${join(path, sample.name)} cannot be decoded (${sample.broken}): replace or remove it, or use \`lockstep pack --skip-broken\``)
+      throw new TrainError(
+        'DATA_CORRUPT',
+        `${join(path, sample.name)} cannot be decoded (${sample.broken}): replace or remove it, or use \`lockstep pack --skip-broken\``,
+      )
     }
     const { name, label, crc, sums } = sample
     records.push({ offset: 0, length: sample.bytes.length, label, crc, name })
@@ -86,7 +96,12 @@ async function indexFolder(path: string, { classes, pictures }: ClassFolders, on
     onProgress?.({ what: `reading ${path}`, done: records.length, total: pictures.length })
   }
   const description: DatasetDescription = {
-    ...{ format: 'lockstep-dataset', version: 1, kind: 'folder', classes: [...classes], counts, samples: records.length },
+    format: 'lockstep-dataset',
+    version: 1,
+    kind: 'folder',
+    classes: [...classes],
+    counts,
+    samples: records.length,
     ...colors.statistics(),
     digest: datasetDigest(classes, records),
     shards: [{ file: path, index: INDEX_FILE, samples: records.length, bytes }],

@@ -28,10 +28,17 @@ export interface BrokenSample {
  * @param shortSide pictures whose shorter side is longer are re-encoded at this size; null: the bytes stay as they are
  * @returns BrokenSample when it cannot be decoded; @throws TrainError DATA_MISSING when it cannot be read
  */
-export async function prepareSample(root: string, picture: ListedPicture, shortSide: number | null): Promise<PreparedSample | BrokenSample> {
+export async function prepareSample(
+  root: string,
+  picture: ListedPicture,
+  shortSide: number | null,
+): Promise<PreparedSample | BrokenSample> {
   const file = join(root, picture.name)
   let bytes: Buffer = await readFile(file).catch((error: unknown) => {
-    throw new TrainError('DATA_MISSING', `${file} cannot be read (${String((error as NodeJS.ErrnoException).code)}): check its permissions, or remove it`)
+    throw new TrainError(
+      'DATA_MISSING',
+      `${file} cannot be read (${String((error as NodeJS.ErrnoException).code)}): check its permissions, or remove it`,
+    )
   })
   try {
     const described = await describePicture(bytes)

@@ -38,10 +38,22 @@ export function normalizeRule({ data, initialization }: Pick<PictureRecipe, 'dat
 export function requireScales(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>, inputSize: number): void {
   const training = trainingScale(recipe, inputSize)
   const [from, to] = typeof training === 'number' ? [training, training] : training
-  if (from > to) throw new TrainError('RECIPE_INVALID', `data.augment.shortSide: the range [${String(from)}, ${String(to)}] is empty; put the smaller number first`)
-  if (from < inputSize) throw new TrainError('RECIPE_INVALID', `data.augment.shortSide ${String(from)} is smaller than the input (${String(inputSize)} pixels): make it at least that`)
+  if (from > to)
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `data.augment.shortSide: the range [${String(from)}, ${String(to)}] is empty; put the smaller number first`,
+    )
+  if (from < inputSize)
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `data.augment.shortSide ${String(from)} is smaller than the input (${String(inputSize)} pixels): make it at least that`,
+    )
   const scale = testScale(recipe, inputSize)
-  if (scale < inputSize) throw new TrainError('RECIPE_INVALID', `evaluation.scales ${String(scale)} is smaller than the input (${String(inputSize)} pixels): make it at least that`)
+  if (scale < inputSize)
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `evaluation.scales ${String(scale)} is smaller than the input (${String(inputSize)} pixels): make it at least that`,
+    )
 }
 
 /** What of a recipe and its data a checkpoint carries to predict. */

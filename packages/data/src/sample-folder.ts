@@ -80,9 +80,13 @@ export class SampleFolder implements SampleSource {
 
   async read(i: number): Promise<Buffer> {
     const { part, record } = this.locate(i)
-    const bytes = part.index.kind === 'folder' ? await this.readPlain(i, join(part.path, part.index.name(record))) : await this.readShard(i, part, record)
+    const bytes =
+      part.index.kind === 'folder'
+        ? await this.readPlain(i, join(part.path, part.index.name(record)))
+        : await this.readShard(i, part, record)
     if (bytes.length !== part.index.length(record) || crc32(bytes) !== part.index.crc(record)) {
-      const remedy = part.index.kind === 'folder' ? 'start again, so that the folder is read anew' : `the shard was damaged or changed: ${COPY_AGAIN}`
+      const remedy =
+        part.index.kind === 'folder' ? 'start again, so that the folder is read anew' : `the shard was damaged or changed: ${COPY_AGAIN}`
       throw new TrainError('DATA_CORRUPT', `${this.place(i)} has other bytes than its index says (CRC-32): ${remedy}`)
     }
     return bytes
@@ -98,7 +102,10 @@ export class SampleFolder implements SampleSource {
     try {
       return await readFile(file)
     } catch (error) {
-      throw new TrainError('DATA_CORRUPT', `${this.place(i)} can no longer be read (${String((error as NodeJS.ErrnoException).code)}): start again, so that the folder is read anew`)
+      throw new TrainError(
+        'DATA_CORRUPT',
+        `${this.place(i)} can no longer be read (${String((error as NodeJS.ErrnoException).code)}): start again, so that the folder is read anew`,
+      )
     }
   }
 
@@ -113,7 +120,10 @@ export class SampleFolder implements SampleSource {
       const { bytesRead } = await (await opening).read(bytes, 0, bytes.length, part.index.offset(record))
       return bytes.subarray(0, bytesRead)
     } catch (error) {
-      throw new TrainError('DATA_CORRUPT', `${this.place(i)} cannot be read (${String((error as NodeJS.ErrnoException).code)}): ${COPY_AGAIN}`)
+      throw new TrainError(
+        'DATA_CORRUPT',
+        `${this.place(i)} cannot be read (${String((error as NodeJS.ErrnoException).code)}): ${COPY_AGAIN}`,
+      )
     }
   }
 
@@ -151,7 +161,10 @@ export async function readDescription(directory: string): Promise<DatasetDescrip
   const parsed = datasetDescriptionSchema.safeParse(json)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
-  throw new TrainError('DATA_CORRUPT', `${file} is not a data set this version reads (${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}): pack the folder again with \`lockstep pack\``)
+  throw new TrainError(
+    'DATA_CORRUPT',
+    `${file} is not a data set this version reads (${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}): pack the folder again with \`lockstep pack\``,
+  )
 }
 
 /**
@@ -168,7 +181,8 @@ export async function openDescribed(directory: string, path: string, description
       throw new TrainError('DATA_CORRUPT', `${indexPath} cannot be read (${String((error as NodeJS.ErrnoException).code)}): ${COPY_AGAIN}`)
     })
     const index = new IndexFile(bytes, indexPath)
-    if (index.size !== shard.samples || index.firstSample !== first) throw new TrainError('DATA_CORRUPT', `${indexPath} belongs to another data set: ${COPY_AGAIN}`)
+    if (index.size !== shard.samples || index.firstSample !== first)
+      throw new TrainError('DATA_CORRUPT', `${indexPath} belongs to another data set: ${COPY_AGAIN}`)
     if (description.kind === 'shards') await checkShard(join(directory, shard.file), index.dataBytes)
     parts.push({ index, first, path: description.kind === 'shards' ? join(directory, shard.file) : path })
     first += index.size
@@ -191,5 +205,8 @@ async function checkShard(path: string, bytes: number): Promise<void> {
   if (found === null) throw new TrainError('DATA_CORRUPT', `the shard ${path} is missing: ${COPY_AGAIN}`)
   if (found.size === bytes) return
   const how = found.size < bytes ? 'was cut short' : 'has grown'
-  throw new TrainError('DATA_CORRUPT', `the shard ${path} ${how}: it has ${String(found.size)} bytes, its index says ${String(bytes)}; ${COPY_AGAIN}`)
+  throw new TrainError(
+    'DATA_CORRUPT',
+    `the shard ${path} ${how}: it has ${String(found.size)} bytes, its index says ${String(bytes)}; ${COPY_AGAIN}`,
+  )
 }

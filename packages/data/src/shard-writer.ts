@@ -107,7 +107,7 @@ async function writeStream(tar: Pack, path: string): Promise<{ bytes: number; sh
     let bytes = 0
     for await (const chunk of tar as AsyncIterable<Buffer>) {
       hash.update(chunk)
-      for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten
+      for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten
       bytes += chunk.length
     }
     await file.sync()

@@ -67,21 +67,33 @@ export async function openTrainingData(data: Recipe['data'], options: OpenTraini
     }
     if (options.expected !== undefined) requireSame(digests, options.expected, folder.path)
     return {
-      ...{ train, validation, classes, mean, std, color: { eigenvalues, eigenvectors }, digest: combinedDigest(digests), digests },
-      close: async () => {
-        await Promise.all(opened.map((each) => each.close()))
-      },
+      train,
+      validation,
+      classes,
+      mean,
+      std,
+      color: { eigenvalues, eigenvectors },
+      digest: combinedDigest(digests),
+      digests,
+      close: () => closeAll(opened),
     }
   } catch (error) {
-    await Promise.all(opened.map((each) => each.close()))
+    await closeAll(opened)
     throw error
   }
+}
+
+async function closeAll(folders: readonly SampleFolder[]): Promise<void> {
+  await Promise.all(folders.map((folder) => folder.close()))
 }
 
 async function openPart(part: 'training' | 'validation', path: string, options: OpenTrainingDataOptions): Promise<SampleFolder> {
   const { directory, expected } = options
   if (directory === undefined || expected === undefined) return openFolder(path, options)
-  const wanted = part === 'training' ? { digest: expected.train, samples: expected.trainSamples } : { digest: expected.validation, samples: expected.validationSamples }
+  const wanted =
+    part === 'training'
+      ? { digest: expected.train, samples: expected.trainSamples }
+      : { digest: expected.validation, samples: expected.validationSamples }
   return findFolder(directory, { part, ...wanted }, options)
 }
 
@@ -92,7 +104,12 @@ interface Parts {
   readonly validationSamples: number
 }
 
-async function openValidation({ validation, train: path }: Recipe['data'], folder: SampleFolder, options: OpenTrainingDataOptions, opened: SampleFolder[]): Promise<Parts> {
+async function openValidation(
+  { validation, train: path }: Recipe['data'],
+  folder: SampleFolder,
+  options: OpenTrainingDataOptions,
+  opened: SampleFolder[],
+): Promise<Parts> {
   if (typeof validation === 'string') {
     const other = await openPart('validation', validation, options)
     opened.push(other)
@@ -102,12 +119,17 @@ async function openValidation({ validation, train: path }: Recipe['data'], folde
   const labels = Uint32Array.from({ length: folder.size }, (_, i) => folder.label(i))
   const split = splitIndices(labels, validation.split, options.seed)
   if (split.validation.length === 0) {
-    throw new TrainError('RECIPE_INVALID', `data.validation.split leaves no pictures for validation: every class of ${path} has a single picture; name a validation folder`)
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `data.validation.split leaves no pictures for validation: every class of ${path} has a single picture; name a validation folder`,
+    )
   }
   const aside = Array.from(split.validation, (i) => ({ label: folder.label(i), crc: folder.crc(i), length: folder.length(i) }))
   return {
-    ...{ train: new SampleSubset(folder, split.train), validation: new SampleSubset(folder, split.validation) },
-    ...{ validationDigest: datasetDigest(folder.description.classes, aside), validationSamples: 0 },
+    train: new SampleSubset(folder, split.train),
+    validation: new SampleSubset(folder, split.validation),
+    validationDigest: datasetDigest(folder.description.classes, aside),
+    validationSamples: 0,
   }
 }
 
@@ -116,9 +138,16 @@ export function requireSameClasses(expected: readonly string[], found: readonly 
   const missing = expected.filter((name) => !found.includes(name))
   const other = found.filter((name) => !expected.includes(name))
   if (missing.length === 0 && other.length === 0) return
-  const list = (names: readonly string[]): string => names.slice(0, 5).join(', ') + (names.length > 5 ? `, … (${String(names.length)})` : '')
-  const parts = [...(missing.length > 0 ? [`${list(missing)} missing`] : []), ...(other.length > 0 ? [`${list(other)} unknown to training`] : [])]
-  throw new TrainError('RECIPE_INVALID', `the classes of ${path} differ from those trained on: ${parts.join('; ')}; give it the same class folders`)
+  const list = (names: readonly string[]): string =>
+    names.slice(0, 5).join(', ') + (names.length > 5 ? `, … (${String(names.length)})` : '')
+  const parts = [
+    ...(missing.length > 0 ? [`${list(missing)} missing`] : []),
+    ...(other.length > 0 ? [`${list(other)} unknown to training`] : []),
+  ]
+  throw new TrainError(
+    'RECIPE_INVALID',
+    `the classes of ${path} differ from those trained on: ${parts.join('; ')}; give it the same class folders`,
+  )
 }
 
 function requireSame(found: DataDigests, expected: DataDigests, path: string): void {

@@ -30,7 +30,13 @@ export const datasetDescriptionSchema = z.strictObject({
   /** SHA-256 over the class names and, in order, each sample's class, CRC-32 and length. */
   digest,
   shards: z.array(
-    z.strictObject({ file: z.string().min(1), index: z.string().min(1), samples: z.int().positive(), bytes: z.int().min(0), sha256: digest.optional() }),
+    z.strictObject({
+      file: z.string().min(1),
+      index: z.string().min(1),
+      samples: z.int().positive(),
+      bytes: z.int().min(0),
+      sha256: digest.optional(),
+    }),
   ),
   /** Pictures left out at packing because they could not be decoded. */
   skipped: z.array(z.string()).default([]),

@@ -41,6 +41,14 @@ export function epochOrder({ size, seed, shuffle, blocks }: SampleStreamOptions,
   return order
 }
 
+/** An order to pack samples in, so that every shard holds all classes. Counters (draw, 0, 2, 0) of purpose `shuffle`. */
+export function packingOrder(size: number, seed: number): Uint32Array {
+  const words = new RandomWords((draw, out) => {
+    philox(draw, 0, 2, 0, seed, PURPOSE.shuffle, out)
+  })
+  return words.shuffle(identity(size))
+}
+
 /**
  * The endless sequence of training samples: epoch e is a permutation of the training set keyed by (seed, e); stream
  * position p is sample p mod N of epoch floor(p / N). Any position may be asked for in any order; the orders of two
