@@ -21,7 +21,9 @@ function speak(line: string): { text: string; error: boolean } {
   if (line.startsWith('{')) {
     try {
       const entry = JSON.parse(line) as { level?: number; msg?: string; err?: { message?: string } }
-      const text = [entry.msg, entry.err?.message].filter((part, at, all) => part !== undefined && part !== '' && all.indexOf(part) === at).join(': ')
+      const text = [entry.msg, entry.err?.message]
+        .filter((part, at, all) => part !== undefined && part !== '' && all.indexOf(part) === at)
+        .join(': ')
       if (text !== '') return { text, error: (entry.level ?? 0) >= ERROR_LEVEL }
     } catch {
       // not one of ours: taken as it is

@@ -82,11 +82,15 @@ export class LocalWorkers {
     const [program, ...first] = command
     let child: ChildProcess
     try {
-      child = spawn(program, [...first, '--join', address, '--name', name, '--compute-threads', String(computeThreads), '--lifeline', 'stdin', ...extra], {
-        detached: true,
-        stdio: ['pipe', log, log],
-        env: workerEnvironment(process.env, computeThreads),
-      })
+      child = spawn(
+        program,
+        [...first, '--join', address, '--name', name, '--compute-threads', String(computeThreads), '--lifeline', 'stdin', ...extra],
+        {
+          detached: true,
+          stdio: ['pipe', log, log],
+          env: workerEnvironment(process.env, computeThreads),
+        },
+      )
     } finally {
       closeSync(log)
     }
@@ -94,7 +98,10 @@ export class LocalWorkers {
     const { pid } = child
     if (pid === undefined) {
       child.once('error', () => undefined)
-      throw new TrainError('WORKER_LOST', `cannot start the worker ${name} (${program}): the system gives no process; close something, or lower run.workers.count`)
+      throw new TrainError(
+        'WORKER_LOST',
+        `cannot start the worker ${name} (${program}): the system gives no process; close something, or lower run.workers.count`,
+      )
     }
     const worker: LocalWorker = {
       name,
@@ -141,7 +148,16 @@ export class LocalWorkers {
   async #report(entry: Entry, logStart: number, code: number | null, signal: NodeJS.Signals | null): Promise<void> {
     const { name, pid, logFile } = entry.worker
     const lastLines = await tail(logFile, logStart).catch(() => [])
-    const exit: LocalWorkerExit = { name, pid, code, signal, cause: firstCause(lastLines), lastLines: lastLines.slice(-10), logFile, asked: entry.asked }
+    const exit: LocalWorkerExit = {
+      name,
+      pid,
+      code,
+      signal,
+      cause: firstCause(lastLines),
+      lastLines: lastLines.slice(-10),
+      logFile,
+      asked: entry.asked,
+    }
     for (const listener of this.#listeners) listener(exit)
   }
 }
@@ -152,7 +168,10 @@ function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-child.pid, signal)
   } catch (error) {
-    invariant(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'), 'a group of our own can be signalled')
+    invariant(
+      error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'),
+      'a group of our own can be signalled',
+    )
   }
 }
 

@@ -62,5 +62,7 @@ export async function openRunLog(file: string, options: { level?: string; redact
 
 function unwritable(file: string, cause: unknown): TrainError {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return new TrainError('DISK', `cannot write the log ${file} (${reason}): make the folder writable, or choose another with --run`, { cause })
+  return new TrainError('DISK', `cannot write the log ${file} (${reason}): make the folder writable, or choose another with --run`, {
+    cause,
+  })
 }

@@ -41,9 +41,9 @@ export interface TensorBoardEvent {
 /** An event as a framed record. */
 export function encodeEvent({ wallTime, step, fileVersion, scalars, startsAgain }: TensorBoardEvent): Buffer {
   const message: Record<string, unknown> = { wallTime, step }
-  if (fileVersion !== undefined) message['fileVersion'] = fileVersion
-  if (scalars !== undefined) message['summary'] = { value: Object.entries(scalars).map(([tag, simpleValue]) => ({ tag, simpleValue })) }
-  if (startsAgain === true) message['sessionLog'] = { status: SESSION_START }
+  if (fileVersion !== undefined) message.fileVersion = fileVersion
+  if (scalars !== undefined) message.summary = { value: Object.entries(scalars).map(([tag, simpleValue]) => ({ tag, simpleValue })) }
+  if (startsAgain === true) message.sessionLog = { status: SESSION_START }
   const body = Event.encode(Event.create(message)).finish()
   const record = Buffer.alloc(HEADER_BYTES + body.length + FOOTER_BYTES)
   record.writeBigUInt64LE(BigInt(body.length), 0)
@@ -81,7 +81,9 @@ function decodeBody(body: Uint8Array): TensorBoardEvent {
     wallTime: plain.wallTime ?? 0,
     step: plain.step ?? 0,
     ...(plain.fileVersion === undefined ? {} : { fileVersion: plain.fileVersion }),
-    ...(plain.summary === undefined ? {} : { scalars: Object.fromEntries((plain.summary.value ?? []).map(({ tag, simpleValue }) => [tag, simpleValue])) }),
+    ...(plain.summary === undefined
+      ? {}
+      : { scalars: Object.fromEntries((plain.summary.value ?? []).map(({ tag, simpleValue }) => [tag, simpleValue])) }),
     ...(plain.sessionLog?.status === SESSION_START ? { startsAgain: true } : {}),
   }
 }

@@ -32,7 +32,7 @@ export class MetricsLog {
     const step = cutBackTo ?? Number.MAX_SAFE_INTEGER
     try {
       const lastEvaluation = await cutLines(join(folder, METRICS_FILE), step)
-      for (const name of await readdir(folder)) if (EVENTS.test(name)) await cutEvents(join(folder, name), step)
+      for (const name of await readdir(folder)) if (name.startsWith('events.out.tfevents.')) await cutEvents(join(folder, name), step)
       const lines = await AppendFile.open(join(folder, METRICS_FILE))
       // One file a term, as TensorBoard expects of a run that was interrupted; it reads them in the order of their names.
       const seconds = String(Math.floor(Date.now() / 1000)).padStart(10, '0')
@@ -43,7 +43,11 @@ export class MetricsLog {
       return log
     } catch (error) {
       if (error instanceof TrainError) throw error
-      throw new TrainError('DISK', `cannot write metrics in ${folder} (${error instanceof Error ? error.message : String(error)}): free some space, then resume the run`, { cause: error })
+      throw new TrainError(
+        'DISK',
+        `cannot write metrics in ${folder} (${error instanceof Error ? error.message : String(error)}): free some space, then resume the run`,
+        { cause: error },
+      )
     }
   }
 

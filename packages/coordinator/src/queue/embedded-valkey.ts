@@ -154,34 +154,18 @@ export class EmbeddedValkey {
   /** Starts the process and waits until it answers; on failure nothing is left running. */
   async #launch(): Promise<void> {
     this.#stopping = true // until it has answered once, its end is ours to report, by throwing
-    const child = await this.#spawn()
-    const outcome: { exit?: ValkeyExit } = {}
+    const { child, ended } = await this.#spawn()
     this.#child = child
-    this.#ended = new Promise((resolve) => {
-      const finish = (code: number | null, signal: NodeJS.Signals | null): void => {
-        this.#child = undefined
-        killGroup(child)
-        void lastWords(this.#options.logFile).then((words) => {
-          outcome.exit = { code, signal, lastWords: words.replaceAll(this.password, '***') }
-          resolve()
-          if (!this.#stopping) for (const listener of this.#listeners) listener(outcome.exit)
-        })
-      }
-      child.once('exit', finish)
-      child.once('error', () => {
-        finish(null, null)
-      })
-    })
+    this.#ended = ended.then(() => undefined)
     const answer = new AbortController()
-    const info = await Promise.race([this.#answer(answer.signal), this.#ended.then(() => undefined)])
+    const info = await Promise.race([this.#answer(answer.signal), ended.then(() => undefined)])
     answer.abort()
     if (info === undefined) {
       child.stdin?.end()
-      await this.#ended
-      throw this.#failure(outcome.exit?.lastWords ?? '')
+      throw this.#failure((await ended).lastWords)
     }
     try {
-      checkServer(info, `of ${this.#program}`)
+      checkServer(info, `server ${this.#program}`)
     } catch (error) {
       await this.stop()
       throw error
@@ -190,7 +174,7 @@ export class EmbeddedValkey {
     this.#stopping = false
   }
 
-  async #spawn(): Promise<ChildProcess> {
+  async #spawn(): Promise<{ child: ChildProcess; ended: Promise<ValkeyExit> }> {
     const log = await open(this.#options.logFile, 'a', 0o640)
     try {
       const child = spawn('/bin/sh', ['-c', WRAPPER, 'lockstep-queue', this.#program], {
@@ -198,13 +182,28 @@ export class EmbeddedValkey {
         detached: true,
         stdio: ['pipe', log.fd, log.fd, 'pipe'],
       })
+      // Before anything is waited for: it can end within a millisecond.
+      const ended = this.#watch(child)
       const configuration = child.stdio[3] as Socket | undefined
       for (const pipe of [child.stdin, configuration]) pipe?.on('error', () => undefined) // its exit says more
       configuration?.end(this.#configuration())
-      return child
+      return { child, ended }
     } finally {
       await log.close()
     }
+  }
+
+  /** The end of the process, which is told to the listeners unless it was asked for. */
+  async #watch(child: ChildProcess): Promise<ValkeyExit> {
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+      child.once('exit', (...how) => resolve(how))
+      child.once('error', () => resolve([null, null]))
+    })
+    this.#child = undefined
+    killGroup(child)
+    const exit = { code, signal, lastWords: (await lastWords(this.#options.logFile)).replaceAll(this.password, '***') }
+    if (!this.#stopping) for (const listener of this.#listeners) listener(exit)
+    return exit
   }
 
   #configuration(): string {
@@ -262,7 +261,10 @@ export class EmbeddedValkey {
 }
 
 function isPortTaken(error: unknown): boolean {
-  return error instanceof TrainError && /Address already in use|Failed listening|Could not create server TCP listening socket/i.test(error.message)
+  return (
+    error instanceof TrainError &&
+    /Address already in use|Failed listening|Could not create server TCP listening socket/i.test(error.message)
+  )
 }
 
 /** Ends what may be left of a child's own process group once its leader has gone. */
@@ -271,7 +273,10 @@ function killGroup(child: ChildProcess): void {
   try {
     process.kill(-child.pid, 'SIGKILL')
   } catch (error) {
-    invariant(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'), 'a group of our own can be signalled')
+    invariant(
+      error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'),
+      'a group of our own can be signalled',
+    )
   }
 }
 

@@ -18,10 +18,16 @@ export const QUEUE_PASSWORD_VARIABLE = 'LOCKSTEP_QUEUE_PASSWORD'
 export function parseQueueAddress(text: string, password?: string): QueueAddress {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:') || url.hostname === '') {
-    throw new TrainError('RECIPE_INVALID', `run.queue: ${JSON.stringify(redactAddresses(text))} is no queue address; write embedded, redis://HOST[:PORT] or rediss://HOST[:PORT]`)
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `run.queue: ${JSON.stringify(redactAddresses(text))} is no queue address; write embedded, redis://HOST[:PORT] or rediss://HOST[:PORT]`,
+    )
   }
   if (!/^(\/\d*)?$/.test(url.pathname)) {
-    throw new TrainError('RECIPE_INVALID', `run.queue: ${redactAddresses(text)}: after the host only a database number can follow, as in redis://HOST:6379/0`)
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `run.queue: ${redactAddresses(text)}: after the host only a database number can follow, as in redis://HOST:6379/0`,
+    )
   }
   if (url.password === '' && password !== undefined && password !== '') url.password = encodeURIComponent(password)
   return { url: url.href, printable: printableAddress(url) }

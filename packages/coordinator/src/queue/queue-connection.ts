@@ -21,13 +21,14 @@ export function externalQueue(text: string, environment: NodeJS.ProcessEnv = pro
  * @param url with password
  * @throws TrainError QUEUE_UNAVAILABLE
  */
-export async function connectQueue(url: string): Promise<Redis> {
+export async function connectQueue(url: string, firstAnswerMs = FIRST_ANSWER_MS): Promise<Redis> {
   const { printable } = parseQueueAddress(url)
   let connected = false
   let cause: Error | undefined
   const client = new Redis(url, {
     lazyConnect: true,
-    connectTimeout: FIRST_ANSWER_MS,
+    connectTimeout: firstAnswerMs,
+    disconnectTimeout: 100,
     maxRetriesPerRequest: null,
     retryStrategy: (times) => (connected ? Math.min(50 * times, RETRY_MS) : null),
   })
@@ -36,9 +37,9 @@ export async function connectQueue(url: string): Promise<Redis> {
   }
   client.on('error', remember)
   const deadline = setTimeout(() => {
-    cause ??= new Error(`no answer within ${String(FIRST_ANSWER_MS / 1000)} s`)
+    cause ??= new Error(`no answer within ${String(firstAnswerMs / 1000)} s`)
     client.disconnect()
-  }, FIRST_ANSWER_MS)
+  }, firstAnswerMs)
   try {
     await client.connect()
     checkServer(await client.info(), printable)
@@ -63,11 +64,17 @@ export async function connectQueue(url: string): Promise<Redis> {
 export function checkServer(info: string, printable: string): void {
   const version = infoField(info, 'redis_version')
   if (version !== undefined && olderThan(version, OLDEST_VERSION)) {
-    throw new TrainError('QUEUE_UNAVAILABLE', `the queue ${printable} is version ${version}: Lockstep needs Redis ${OLDEST_VERSION} or newer, or any Valkey`)
+    throw new TrainError(
+      'QUEUE_UNAVAILABLE',
+      `the queue ${printable} is version ${version}: Lockstep needs Redis ${OLDEST_VERSION} or newer, or any Valkey`,
+    )
   }
   const policy = infoField(info, 'maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
-    throw new TrainError('QUEUE_UNAVAILABLE', `the queue ${printable} may drop jobs (maxmemory-policy ${policy}): set maxmemory-policy noeviction on the server`)
+    throw new TrainError(
+      'QUEUE_UNAVAILABLE',
+      `the queue ${printable} may drop jobs (maxmemory-policy ${policy}): set maxmemory-policy noeviction on the server`,
+    )
   }
 }
 
@@ -88,7 +95,15 @@ function olderThan(version: string, oldest: string): boolean {
 function unavailable(printable: string, cause: unknown): TrainError {
   const reason = cause instanceof Error ? (cause.message === '' && 'code' in cause ? String(cause.code) : cause.message) : String(cause)
   if (/NOAUTH|WRONGPASS|without any password configured|invalid password/i.test(reason)) {
-    return new TrainError('QUEUE_UNAVAILABLE', `the queue ${printable} refuses the password: put the right one into ${QUEUE_PASSWORD_VARIABLE}`, { cause })
+    return new TrainError(
+      'QUEUE_UNAVAILABLE',
+      `the queue ${printable} refuses the password: put the right one into ${QUEUE_PASSWORD_VARIABLE}`,
+      { cause },
+    )
   }
-  return new TrainError('QUEUE_UNAVAILABLE', `the queue ${printable} cannot be reached (${reason}): start it, correct run.queue, or leave run.queue at embedded`, { cause })
+  return new TrainError(
+    'QUEUE_UNAVAILABLE',
+    `the queue ${printable} cannot be reached (${reason}): start it, correct run.queue, or leave run.queue at embedded`,
+    { cause },
+  )
 }

@@ -133,7 +133,12 @@ export class SpanQueues {
     let timer: NodeJS.Timeout | undefined
     const deadline = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
-        reject(new TrainError('QUEUE_UNAVAILABLE', `the queue ${this.#printable} has not answered for ${String(deadlineMs / 1000)} s: start it again, then resume the run`))
+        reject(
+          new TrainError(
+            'QUEUE_UNAVAILABLE',
+            `the queue ${this.#printable} has not answered for ${String(deadlineMs / 1000)} s: start it again, then resume the run`,
+          ),
+        )
       }, deadlineMs)
     })
     try {

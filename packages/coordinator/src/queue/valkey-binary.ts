@@ -16,12 +16,22 @@ export async function findValkey(environment: NodeJS.ProcessEnv = process.env): 
   const named = environment[VALKEY_VARIABLE]
   if (named !== undefined && named !== '') {
     if (await executable(named)) return named
-    throw new TrainError('QUEUE_UNAVAILABLE', `${VALKEY_VARIABLE} names ${named}, which cannot be run: correct it, or unset it to use the one that set-up fetched`)
+    throw new TrainError(
+      'QUEUE_UNAVAILABLE',
+      `${VALKEY_VARIABLE} names ${named}, which cannot be run: correct it, or unset it to use the one that set-up fetched`,
+    )
   }
-  const folders = (environment['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '')
-  const candidates = [INSTALLED, ...folders.map((folder) => join(folder, 'valkey-server')), ...folders.map((folder) => join(folder, 'redis-server'))]
+  const folders = (environment.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
+  const candidates = [
+    INSTALLED,
+    ...folders.map((folder) => join(folder, 'valkey-server')),
+    ...folders.map((folder) => join(folder, 'redis-server')),
+  ]
   for (const candidate of candidates) if (await executable(candidate)) return candidate
-  throw new TrainError('QUEUE_UNAVAILABLE', `no queue server is installed: run npm run setup, put valkey-server or redis-server (6.2 or newer) on the PATH, or set run.queue to a redis:// address`)
+  throw new TrainError(
+    'QUEUE_UNAVAILABLE',
+    `no queue server is installed: run npm run setup, put valkey-server or redis-server (6.2 or newer) on the PATH, or set run.queue to a redis:// address`,
+  )
 }
 
 async function executable(file: string): Promise<boolean> {

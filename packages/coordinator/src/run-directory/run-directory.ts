@@ -66,8 +66,15 @@ export class RunDirectory {
       const text = await readFile(join(directory, IDENTITY_FILE), 'utf8').catch(() => undefined)
       if (text !== undefined) return new RunDirectory(directory, parseIdentity(text, directory))
     }
-    if (path === undefined) throw new TrainError('RUN_MISSING', `there is no run in ${resolve(base)} yet: start one with lockstep train RECIPE, or name a run's folder`)
-    throw new TrainError('RUN_MISSING', `${path} is no run: name the folder that a training made (${IDENTITY_FILE} is in it), such as ${join(base, NEWEST)}`)
+    if (path === undefined)
+      throw new TrainError(
+        'RUN_MISSING',
+        `there is no run in ${resolve(base)} yet: start one with lockstep train RECIPE, or name a run's folder`,
+      )
+    throw new TrainError(
+      'RUN_MISSING',
+      `${path} is no run: name the folder that a training made (${IDENTITY_FILE} is in it), such as ${join(base, NEWEST)}`,
+    )
   }
 
   /** The last part of the path, as people call the run. */
@@ -232,7 +239,11 @@ async function makeNumbered(root: string, name: string): Promise<string> {
 async function makeExactly(directory: string): Promise<string> {
   await mkdir(directory, { recursive: true })
   const names = await readdir(directory)
-  if (names.includes(IDENTITY_FILE)) throw new TrainError('USAGE', `${directory} holds a run already: go on with lockstep resume ${directory}, or name another folder with --run`)
+  if (names.includes(IDENTITY_FILE))
+    throw new TrainError(
+      'USAGE',
+      `${directory} holds a run already: go on with lockstep resume ${directory}, or name another folder with --run`,
+    )
   if (names.length > 0) throw new TrainError('USAGE', `${directory} is not empty: name an empty or a new folder with --run`)
   return directory
 }
@@ -245,7 +256,11 @@ function parseIdentity(text: string, directory: string): Identity {
   try {
     return identitySchema.parse(JSON.parse(text))
   } catch (error) {
-    throw new TrainError('RUN_MISSING', `${join(directory, IDENTITY_FILE)} cannot be read, so ${directory} is no run that can go on: train again from a checkpoint in it with initialization.from`, { cause: error })
+    throw new TrainError(
+      'RUN_MISSING',
+      `${join(directory, IDENTITY_FILE)} cannot be read, so ${directory} is no run that can go on: train again from a checkpoint in it with initialization.from`,
+      { cause: error },
+    )
   }
 }
 

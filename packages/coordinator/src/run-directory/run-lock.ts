@@ -30,7 +30,11 @@ export class RunLock {
       throw new TrainError('DISK', `cannot open ${path} (${reasonOf(error)}): make the run's folder writable`, { cause: error })
     })
     try {
-      if (!(await flock(file, path))) throw new TrainError('RUN_LOCKED', `${what} is going on already (${await holderOf(path)}): wait for it, or stop it with Ctrl-C there`)
+      if (!(await flock(file, path)))
+        throw new TrainError(
+          'RUN_LOCKED',
+          `${what} is going on already (${await holderOf(path)}): wait for it, or stop it with Ctrl-C there`,
+        )
       await file.truncate(0)
       await file.write(`${JSON.stringify({ pid: process.pid, host: hostname() })}\n`)
       return new RunLock(file)
@@ -51,7 +55,13 @@ export class RunLock {
 const LOCKERS: readonly (readonly [string, readonly string[]])[] = [
   ['flock', ['-n', '-x', '3']],
   // where util-linux is not (macOS): set-up needs python3 in any case
-  ['python3', ['-c', 'import fcntl,sys\ntry: fcntl.flock(3, fcntl.LOCK_EX | fcntl.LOCK_NB)\nexcept BlockingIOError: sys.exit(1)\nexcept OSError as e: print(e, file=sys.stderr); sys.exit(71)']],
+  [
+    'python3',
+    [
+      '-c',
+      'import fcntl,sys\ntry: fcntl.flock(3, fcntl.LOCK_EX | fcntl.LOCK_NB)\nexcept BlockingIOError: sys.exit(1)\nexcept OSError as e: print(e, file=sys.stderr); sys.exit(71)',
+    ],
+  ],
 ]
 
 /** Takes the lock on an open file, for as long as this process keeps it open. @returns whether it was free */
@@ -66,7 +76,11 @@ async function flock(file: FileHandle, path: string): Promise<boolean> {
   throw new TrainError('DISK', `cannot lock ${path}: neither flock (package util-linux) nor python3 is on the PATH; install one of them`)
 }
 
-async function runLocker(program: string, words: readonly string[], descriptor: number): Promise<'missing' | { code: number | null; complaint: string }> {
+async function runLocker(
+  program: string,
+  words: readonly string[],
+  descriptor: number,
+): Promise<'missing' | { code: number | null; complaint: string }> {
   return await new Promise((resolve, reject) => {
     const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'pipe', descriptor] })
     let complaint = ''
