@@ -62,11 +62,15 @@ describe('the same bits', () => {
   }, 3 * MINUTES)
 
   it('when one of two workers is killed with SIGKILL', async () => {
-    const pids = new Map<string, number>()
-    const trained = await trainToEnd(recipeOf(pictures, { workers: 2 }), { base: join(base, 'runs') }, (event) => {
-      if (event.type === 'workerJoined') pids.set(event.name, event.pid)
-      const pid = pids.get('worker-2')
-      if (event.type === 'step' && event.step === 10 && pid !== undefined) process.kill(pid, 'SIGKILL')
+    const pids: number[] = []
+    const recipe = recipeOf(pictures, { workers: 2 })
+    recipe.run.workers.minimum = 1
+    const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
+      if (event.type === 'workerJoined') pids.push(event.pid)
+      const victim = pids[1]
+      if (event.type !== 'step' || event.step < 10 || victim === undefined) return
+      process.kill(victim, 'SIGKILL')
+      pids.length = 0
     })
     expect(trained.events.filter(({ type }) => type === 'workerLost').length).toBe(1)
     expect(trained.summary.faults).toMatchObject({ workerLost: 1 })

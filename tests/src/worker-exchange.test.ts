@@ -110,7 +110,11 @@ describe('Exchange against the averager', () => {
       ...{ run: RUN, term: TERM, layout, leaves: LEAVES, slices: 2, host: '127.0.0.1', insecureNetwork: false },
       optimizer: { type: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 5e-4, decayOn: 'kernels' },
     })
-    averager.write('weights', 0, Float32Array.from({ length: SIZE }, (_, index) => (index % 13) - 6))
+    averager.write(
+      'weights',
+      0,
+      Float32Array.from({ length: SIZE }, (_, index) => (index % 13) - 6),
+    )
     await averager.open(0)
     relays = averager.addresses.map((address) => new Relay(address))
     addresses = await Promise.all(relays.map(async (relay) => await relay.listen()))
@@ -119,7 +123,11 @@ describe('Exchange against the averager', () => {
 
   afterEach(async () => {
     for (const peer of peers) peer.exchange.close()
-    await Promise.all(relays.map(async (relay) => { await relay.close() }))
+    await Promise.all(
+      relays.map(async (relay) => {
+        await relay.close()
+      }),
+    )
     await averager.close()
   })
 
@@ -133,10 +141,16 @@ describe('Exchange against the averager', () => {
   }
 
   it('receives the committed version, and the next one while it is made', async () => {
-    await Promise.all(peers.map(async (peer) => { await peer.exchange.weights.receive(0) }))
+    await Promise.all(
+      peers.map(async (peer) => {
+        await peer.exchange.weights.receive(0)
+      }),
+    )
     for (const peer of peers) peer.expectWeights(averager)
     await averager.beginStep(0, 0.1)
-    const received = peers.map(async (peer) => { await peer.exchange.weights.receive(1) })
+    const received = peers.map(async (peer) => {
+      await peer.exchange.weights.receive(1)
+    })
     await completeStep()
     await Promise.all(received)
     for (const peer of peers) peer.expectWeights(averager)
@@ -147,7 +161,9 @@ describe('Exchange against the averager', () => {
   it('loses nothing when connections break in the middle of both directions', async () => {
     await averager.beginStep(0, 0.1)
     for (const relay of relays) relay.cutAfter(CHUNK_FLOATS * 4)
-    const received = peers.map(async (peer) => { await peer.exchange.weights.receive(1) })
+    const received = peers.map(async (peer) => {
+      await peer.exchange.weights.receive(1)
+    })
     await completeStep()
     for (const relay of relays) relay.cut()
     await Promise.all(received)

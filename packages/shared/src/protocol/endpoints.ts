@@ -1,4 +1,4 @@
-import { ChannelCredentials, Server, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js'
+import { ChannelCredentials, Server, ServerCredentials, logVerbosity, setLogVerbosity, type ChannelOptions } from '@grpc/grpc-js'
 import { TrainError } from '../errors/train-error.js'
 
 /**
@@ -9,6 +9,9 @@ import { TrainError } from '../errors/train-error.js'
 const MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
 /** A reader that keeps up needs no more; at a round trip of 2 ms 64 KiB would hold a stream to 30 MB/s. */
 const WINDOW_BYTES = 4 * 1024 * 1024
+
+// what the library would print to the terminal reaches people as our own errors, with a remedy
+setLogVerbosity(logVerbosity.NONE)
 
 const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT_BYTES,
