@@ -24,8 +24,12 @@ function batchProblems({ batch }: Recipe): RecipeProblem[] {
   const { global, micro, leaf } = batch
   if (global % (micro * leaf) === 0) return []
   const start = `batch: a global batch of ${String(global)} does not divide into leaves of ${String(micro * leaf)} (micro ${String(micro)} × leaf ${String(leaf)})`
-  if (global % micro === 0) return [problem(['batch', 'leaf'], `${start}; with micro ${String(micro)}, leaf can be ${listed(divisorsOf(global / micro), leaf)}`)]
-  const micros = global % leaf === 0 ? `with leaf ${String(leaf)}, micro can be ${listed(divisorsOf(global / leaf), micro)}` : `with leaf 1, micro can be ${listed(divisorsOf(global), micro)}`
+  if (global % micro === 0)
+    return [problem(['batch', 'leaf'], `${start}; with micro ${String(micro)}, leaf can be ${listed(divisorsOf(global / micro), leaf)}`)]
+  const micros =
+    global % leaf === 0
+      ? `with leaf ${String(leaf)}, micro can be ${listed(divisorsOf(global / leaf), micro)}`
+      : `with leaf 1, micro can be ${listed(divisorsOf(global), micro)}`
   const nearby = Math.max(1, Math.round(global / (micro * leaf))) * micro * leaf
   return [problem(['batch', 'micro'], `${start}; ${micros}; or take a global batch of ${String(nearby)}`)]
 }
@@ -43,9 +47,12 @@ function lengthProblems({ steps, epochs, evaluation }: Recipe): RecipeProblem[] 
   if (steps === undefined && epochs === undefined) {
     problems.push(problem([], 'the recipe does not say how long to train: give steps (updates in all) or epochs (passes over the data)'))
   }
-  if (steps !== undefined && epochs !== undefined) problems.push(onKey(['epochs'], 'steps and epochs both say how long to train: keep one of them'))
+  if (steps !== undefined && epochs !== undefined)
+    problems.push(onKey(['epochs'], 'steps and epochs both say how long to train: keep one of them'))
   if (evaluation.everyEpochs !== undefined && evaluation.everySteps !== undefined) {
-    problems.push(onKey(['evaluation', 'everySteps'], 'evaluation.everyEpochs and evaluation.everySteps both say when to evaluate: keep one of them'))
+    problems.push(
+      onKey(['evaluation', 'everySteps'], 'evaluation.everyEpochs and evaluation.everySteps both say when to evaluate: keep one of them'),
+    )
   }
   return problems
 }
@@ -56,14 +63,24 @@ function sizeProblems({ model, data, evaluation }: Recipe): RecipeProblem[] {
   const path = ['data', 'augment', 'shortSide']
   const smallest = Array.isArray(shortSide) ? shortSide[0] : shortSide
   if (smallest !== undefined && smallest < model.inputSize) {
-    problems.push(problem(path, `data.augment.shortSide must be at least the input size ${String(model.inputSize)}, not ${String(smallest)}: nothing can be cut from a smaller picture`))
+    problems.push(
+      problem(
+        path,
+        `data.augment.shortSide must be at least the input size ${String(model.inputSize)}, not ${String(smallest)}: nothing can be cut from a smaller picture`,
+      ),
+    )
   }
   if (Array.isArray(shortSide) && shortSide[0] > shortSide[1]) {
     problems.push(problem(path, `data.augment.shortSide must rise, not go from ${String(shortSide[0])} to ${String(shortSide[1])}`))
   }
   const scale = evaluation.scales?.[0]
   if (scale !== undefined && scale < model.inputSize) {
-    problems.push(problem(['evaluation', 'scales'], `evaluation.scales must be at least the input size ${String(model.inputSize)}, not ${String(scale)}`))
+    problems.push(
+      problem(
+        ['evaluation', 'scales'],
+        `evaluation.scales must be at least the input size ${String(model.inputSize)}, not ${String(scale)}`,
+      ),
+    )
   }
   return problems
 }
@@ -72,16 +89,25 @@ function scheduleProblems({ learningRate }: Recipe): RecipeProblem[] {
   const { schedule } = learningRate
   if (schedule.type !== 'steps') return []
   const unordered = schedule.at.findIndex((step, index) => index > 0 && step <= (schedule.at[index - 1] ?? 0))
-  return unordered < 0 ? [] : [problem(['learningRate', 'schedule', 'at', unordered], 'learningRate.schedule.at must rise from drop to drop')]
+  return unordered < 0
+    ? []
+    : [problem(['learningRate', 'schedule', 'at', unordered], 'learningRate.schedule.at must rise from drop to drop')]
 }
 
 function runProblems({ run }: Recipe): RecipeProblem[] {
   const problems: RecipeProblem[] = []
   const { count, minimum, maximum } = run.workers
-  if (minimum > maximum) problems.push(problem(['run', 'workers', 'minimum'], `run.workers.minimum ${String(minimum)} is above maximum ${String(maximum)}`))
-  if (count > maximum) problems.push(problem(['run', 'workers', 'count'], `run.workers.count ${String(count)} is above maximum ${String(maximum)}`))
+  if (minimum > maximum)
+    problems.push(problem(['run', 'workers', 'minimum'], `run.workers.minimum ${String(minimum)} is above maximum ${String(maximum)}`))
+  if (count > maximum)
+    problems.push(problem(['run', 'workers', 'count'], `run.workers.count ${String(count)} is above maximum ${String(maximum)}`))
   if (count > 0 && count < minimum) {
-    problems.push(problem(['run', 'workers', 'count'], `run.workers.count ${String(count)} is below minimum ${String(minimum)}: raise it, or take count 0 and start workers yourself`))
+    problems.push(
+      problem(
+        ['run', 'workers', 'count'],
+        `run.workers.count ${String(count)} is below minimum ${String(minimum)}: raise it, or take count 0 and start workers yourself`,
+      ),
+    )
   }
   if (/^rediss?:\/\/[^/@]*:[^/@]*@/.test(run.queue)) {
     problems.push(problem(['run', 'queue'], 'run.queue must not hold a password: put it into the environment as LOCKSTEP_QUEUE_PASSWORD'))

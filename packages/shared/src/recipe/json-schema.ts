@@ -67,7 +67,7 @@ export function pathsOfKey(key: string): string[] {
 function choose(schemas: readonly JsonSchema[], value: unknown): JsonSchema[] {
   const open = schemas.flatMap((schema) => schema.anyOf ?? schema.oneOf ?? [schema])
   const type = childOf(value, 'type')
-  const named = open.filter((schema) => type !== undefined && schema.properties?.['type']?.const === type)
+  const named = open.filter((schema) => type !== undefined && schema.properties?.type?.const === type)
   return named.length > 0 ? named : open
 }
 

@@ -57,7 +57,10 @@ function setAt(root: Record<string, unknown>, { path, value, text }: Override): 
   }
   const last = path.at(-1) ?? ''
   if (Array.isArray(here) && !(/^\d+$/.test(last) && Number(last) <= here.length)) {
-    throw new TrainError('USAGE', `--set ${text}: ${path.slice(0, -1).join('.')} is a list; set it as a whole, as in --set ${path.slice(0, -1).join('.')}=[1, 2]`)
+    throw new TrainError(
+      'USAGE',
+      `--set ${text}: ${path.slice(0, -1).join('.')} is a list; set it as a whole, as in --set ${path.slice(0, -1).join('.')}=[1, 2]`,
+    )
   }
   here[last] = value
 }

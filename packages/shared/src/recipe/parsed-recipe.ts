@@ -27,7 +27,8 @@ export function parseRecipe(text: string, { file, set = [] }: ParseOptions): Rec
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   const syntax = document.errors[0] ?? document.warnings[0]
-  if (syntax !== undefined) throw new TrainError('RECIPE_INVALID', `${place(file, lines, syntax.pos[0])}: not valid YAML: ${oneLine(syntax.message)}`)
+  if (syntax !== undefined)
+    throw new TrainError('RECIPE_INVALID', `${place(file, lines, syntax.pos[0])}: not valid YAML: ${oneLine(syntax.message)}`)
   const written = toObject(document, file)
   const overrides = set.map(parseOverride)
   const root = withoutEmpty(applyOverrides({ name: nameOfFile(file), ...written }, overrides), [])
@@ -50,8 +51,10 @@ function toObject(document: Document, file: string): Record<string, unknown> {
   } catch (error) {
     throw new TrainError('RECIPE_INVALID', `${file}: too many aliases: write the values out`, { cause: error })
   }
-  if (value === null || value === undefined) throw new TrainError('RECIPE_INVALID', `${file}: the recipe is empty; \`lockstep init FOLDER\` writes one for a folder of pictures`)
-  if (!isMap(document.contents)) throw new TrainError('RECIPE_INVALID', `${file}:1:1: a recipe is a mapping of keys to values, such as "model: {name: vgg-a}"`)
+  if (value === null || value === undefined)
+    throw new TrainError('RECIPE_INVALID', `${file}: the recipe is empty; \`lockstep init FOLDER\` writes one for a folder of pictures`)
+  if (!isMap(document.contents))
+    throw new TrainError('RECIPE_INVALID', `${file}:1:1: a recipe is a mapping of keys to values, such as "model: {name: vgg-a}"`)
   return value as Record<string, unknown>
 }
 
@@ -62,7 +65,9 @@ function withoutEmpty(value: Record<string, unknown>, path: readonly string[]): 
   return Object.fromEntries(
     entries.map(([key, entry]) => [
       key,
-      typeof entry === 'object' && entry !== null && !Array.isArray(entry) ? withoutEmpty(entry as Record<string, unknown>, [...path, key]) : entry,
+      typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+        ? withoutEmpty(entry as Record<string, unknown>, [...path, key])
+        : entry,
     ]),
   )
 }

@@ -9,6 +9,8 @@ export interface RecipeProblem {
   onKey: boolean
   /** a rule between keys: any key beside it may be the one to change */
   between?: boolean
+  /** of an unknown key: the key that was probably meant, dotted */
+  meant?: string
 }
 
 type Issue = z.core.$ZodIssue
@@ -32,7 +34,10 @@ export function nearest(typed: string, candidates: readonly string[]): string | 
 
 /** Zod's issues about `value` in the words of a recipe: key path, what was expected, what stands there, what was meant. */
 export function problemsOf(issues: readonly Issue[], value: unknown): RecipeProblem[] {
-  return issues.flatMap((issue) => problemsOfIssue(issue, value))
+  const problems = issues.flatMap((issue) => problemsOfIssue(issue, value))
+  // a misspelt key is one mistake, not an unknown key and a missing one
+  const meant = new Set(problems.map((problem) => problem.meant))
+  return problems.filter(({ path }) => valueAt(value, path) !== undefined || !meant.has(dotted(path)))
 }
 
 function problemsOfIssue(issue: Issue, root: unknown): RecipeProblem[] {
@@ -53,7 +58,12 @@ function unknownKey(path: readonly PropertyKey[], key: string, root: unknown): R
         ? `did you mean ${elsewhere.slice(0, 3).join(' or ')}?`
         : `known keys: ${keys.join(', ')}`
   const where = path.length === 0 ? 'the recipe' : dotted(path)
-  return { path: [...path, key], message: `unknown key "${key}" in ${where}; ${meant}`, onKey: true }
+  return {
+    path: [...path, key],
+    message: `unknown key "${key}" in ${where}; ${meant}`,
+    onKey: true,
+    ...(near === undefined ? {} : { meant: dotted([...path, near]) }),
+  }
 }
 
 /** A union without a `type` to tell its members apart: speak of the member that the value looks like. */
@@ -65,8 +75,16 @@ function problemsOfUnion(path: readonly PropertyKey[], members: readonly (readon
       root,
     )
   }
-  const expected = members.flatMap((issues) => issues.flatMap((issue) => (issue.code === 'invalid_type' ? [typeInWords(issue.expected)] : [])))
-  return [{ path, message: `${subject(path)} must be ${[...new Set(expected)].join(' or ')}, not ${valueInWords(valueAt(root, path))}`, onKey: false }]
+  const expected = members.flatMap((issues) =>
+    issues.flatMap((issue) => (issue.code === 'invalid_type' ? [typeInWords(issue.expected)] : [])),
+  )
+  return [
+    {
+      path,
+      message: `${subject(path)} must be ${[...new Set(expected)].join(' or ')}, not ${valueInWords(valueAt(root, path))}`,
+      onKey: false,
+    },
+  ]
 }
 
 function complaint(issue: Issue, value: unknown): string {

@@ -29,7 +29,8 @@ export interface ResolvedRecipe {
 export function resolveRecipe(recipe: Recipe, trainSize: number): ResolvedRecipe {
   const problem = inconsistencies(recipe)[0]
   if (problem !== undefined) throw new TrainError('RECIPE_INVALID', problem.message)
-  if (!Number.isSafeInteger(trainSize) || trainSize < 1) throw new TrainError('DATA_MISSING', `no training pictures in ${recipe.data.train}: give a folder that has some`)
+  if (!Number.isSafeInteger(trainSize) || trainSize < 1)
+    throw new TrainError('DATA_MISSING', `no training pictures in ${recipe.data.train}: give a folder that has some`)
   const { global, micro, leaf } = recipe.batch
   const stepsPerEpoch = trainSize / global
   const complete = withDefaults(recipe)

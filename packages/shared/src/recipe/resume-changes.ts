@@ -13,7 +13,10 @@ export function changeForResume(recipe: Recipe, set: readonly string[]): Recipe 
   for (const { path, value, text } of overrides) {
     if (path[0] === 'run') continue
     if (path.length !== 1 || (path[0] !== 'steps' && path[0] !== 'epochs')) {
-      throw new TrainError('RECIPE_INVALID', `--set ${text}: a resume can change only run.* and raise steps; to change ${path.join('.')}, start another run`)
+      throw new TrainError(
+        'RECIPE_INVALID',
+        `--set ${text}: a resume can change only run.* and raise steps; to change ${path.join('.')}, start another run`,
+      )
     }
     const before = recipe[path[0]]
     if (before === undefined) {
@@ -23,12 +26,16 @@ export function changeForResume(recipe: Recipe, set: readonly string[]): Recipe 
       throw new TrainError('RECIPE_INVALID', `--set ${text}: a resume can only raise ${path[0]}, from ${String(before)}`)
     }
     if (recipe.learningRate.schedule.type === 'cosine' && value !== before) {
-      throw new TrainError('RECIPE_INVALID', `--set ${text}: a cosine learning rate depends on the number of steps; start another run from the checkpoint with initialization.from`)
+      throw new TrainError(
+        'RECIPE_INVALID',
+        `--set ${text}: a cosine learning rate depends on the number of steps; start another run from the checkpoint with initialization.from`,
+      )
     }
   }
   const root = applyOverrides(recipe, overrides)
   const parsed = recipeSchema.safeParse(root)
   const problem = parsed.success ? inconsistencies(parsed.data)[0] : problemsOf(parsed.error.issues, root)[0]
-  if (!parsed.success || problem !== undefined) throw new TrainError('RECIPE_INVALID', `--set ${set.join(' --set ')}: ${problem?.message ?? 'not a recipe'}`)
+  if (!parsed.success || problem !== undefined)
+    throw new TrainError('RECIPE_INVALID', `--set ${set.join(' --set ')}: ${problem?.message ?? 'not a recipe'}`)
   return parsed.data
 }

@@ -11,12 +11,22 @@ const positive = z.int().positive()
 
 export const modelSchema = z
   .strictObject({
-    name: z.enum(MODEL_NAMES).describe('The network: a configuration of the VGG paper, or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E).'),
+    name: z
+      .enum(MODEL_NAMES)
+      .describe('The network: a configuration of the VGG paper, or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E).'),
     width: z.number().positive().max(16).default(1).describe('Multiplier of the channels of every convolution.'),
-    inputSize: z.int().min(32).max(4096).default(224).describe('Height and width of the input, pixels. Five poolings halve it, so at least 32.'),
+    inputSize: z
+      .int()
+      .min(32)
+      .max(4096)
+      .default(224)
+      .describe('Height and width of the input, pixels. Five poolings halve it, so at least 32.'),
     fullyConnected: z.array(positive).default([4096, 4096]).describe('Units of the hidden fully connected layers.'),
     dropout: z.number().min(0).lt(1).default(0.5).describe('Share of units dropped after each hidden fully connected layer.'),
-    head: z.enum(['flatten', 'globalAveragePooling']).default('flatten').describe('What stands between the convolutions and the fully connected layers.'),
+    head: z
+      .enum(['flatten', 'globalAveragePooling'])
+      .default('flatten')
+      .describe('What stands between the convolutions and the fully connected layers.'),
   })
   .describe('The network. Its classes come from the data set.')
 
@@ -28,7 +38,10 @@ export const dataSchema = z
   .strictObject({
     train: z.string().min(1).describe('A packed folder, or a plain folder with one folder a class. Relative to the recipe.'),
     validation: z
-      .union([z.string().min(1), z.strictObject({ split: z.number().gt(0).lt(1).describe('Share of the training folder kept for validation.') })])
+      .union([
+        z.string().min(1),
+        z.strictObject({ split: z.number().gt(0).lt(1).describe('Share of the training folder kept for validation.') }),
+      ])
       .default({ split: 0.1 })
       .describe('Another folder, or {split: 0.1}: a stratified share of the training folder, keyed by the seed.'),
     shuffle: z.enum(['full', 'block', 'none']).default('full').describe('Order of the samples of an epoch.'),
@@ -98,8 +111,16 @@ export const initializationSchema = z
       .enum(['normal', 'he', 'glorot', 'heUniform', 'glorotUniform'])
       .default('he')
       .describe('Distribution of the first weights; biases start at 0.'),
-    std: z.number().positive().default(0.01).describe('Standard deviation, for `normal`. The paper’s variance of 0.01 is a standard deviation of 0.1.'),
-    from: z.string().min(1).optional().describe('A checkpoint: the layers the VGG paper copies from configuration A come from there. Relative to the recipe.'),
+    std: z
+      .number()
+      .positive()
+      .default(0.01)
+      .describe('Standard deviation, for `normal`. The paper’s variance of 0.01 is a standard deviation of 0.1.'),
+    from: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A checkpoint: the layers the VGG paper copies from configuration A come from there. Relative to the recipe.'),
     newHead: z.boolean().default(false).describe('Leave the last layer random when the checkpoint has another number of classes.'),
   })
   .describe('The first weights.')
@@ -109,7 +130,11 @@ export const evaluationSchema = z
     everyEpochs: z.number().positive().optional().describe('Epochs between evaluations, rounded up to whole steps. Default: 1.'),
     everySteps: positive.optional().describe('Steps between evaluations, instead of everyEpochs.'),
     protocol: z.enum(['center']).default('center').describe('center: one centre crop.'),
-    scales: z.array(positive).length(1).optional().describe('Test scale Q: the smallest side, pixels. Default: the training scale (its middle if drawn).'),
+    scales: z
+      .array(positive)
+      .length(1)
+      .optional()
+      .describe('Test scale Q: the smallest side, pixels. Default: the training scale (its middle if drawn).'),
     flip: z.literal(false).default(false).describe('Not offered so far.'),
     batch: positive.default(32).describe('Pictures of an evaluation batch; fixed, since bits depend on it.'),
   })
@@ -135,7 +160,11 @@ const checkpointSchema = z
 export const runSchema = z
   .strictObject({
     workers: workersSchema.prefault({}),
-    averager: z.strictObject({ slices: z.int().positive().max(64).default(1).describe('Threads of the averager, each with a share of the weights.') }).prefault({}),
+    averager: z
+      .strictObject({
+        slices: z.int().positive().max(64).default(1).describe('Threads of the averager, each with a share of the weights.'),
+      })
+      .prefault({}),
     exchange: z
       .strictObject({
         precision: z.literal('float32').default('float32').describe('What travels; float32 keeps every bit.'),
