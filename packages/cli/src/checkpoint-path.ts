@@ -8,10 +8,15 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
  */
 export async function checkpointPathOf(named: string): Promise<string> {
   const found = await stat(named).catch(() => undefined)
-  if (found === undefined) throw new TrainError('CHECKPOINT_INVALID', `${named}: there is no such checkpoint or run; \`lockstep inspect\` shows the newest run and its checkpoints`)
+  if (found === undefined)
+    throw new TrainError(
+      'CHECKPOINT_INVALID',
+      `${named}: there is no such checkpoint or run; \`lockstep inspect\` shows the newest run and its checkpoints`,
+    )
   if (!found.isDirectory()) return named
   const run = await RunDirectory.open(named)
   const chosen = (await run.best()) ?? (await run.checkpoints())[0]
-  if (chosen === undefined) throw new TrainError('CHECKPOINT_INVALID', `${named} has no checkpoint yet: wait for its first one, or name another run`)
+  if (chosen === undefined)
+    throw new TrainError('CHECKPOINT_INVALID', `${named} has no checkpoint yet: wait for its first one, or name another run`)
   return chosen.path
 }

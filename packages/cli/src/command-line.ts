@@ -34,12 +34,22 @@ async function createProgram(args: readonly string[]): Promise<Command> {
     .helpOption('-h, --help', 'print help')
     .exitOverride()
     .showSuggestionAfterError(true)
-    .configureOutput({ writeOut: (text) => writeLine(text.trimEnd()), writeErr: (text) => writeError(text.trimEnd()), outputError: usageError(program) })
-    .addHelpText('after', '\nExample:\n  $ lockstep init photos/ && lockstep train recipe.yaml && lockstep predict runs/latest photo.jpg\n\n`lockstep COMMAND --help` shows the options of a command, and an example.')
+    .configureOutput({
+      writeOut: (text) => writeLine(text.trimEnd()),
+      writeErr: (text) => writeError(text.trimEnd()),
+      outputError: usageError(program),
+    })
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ lockstep init photos/ && lockstep train recipe.yaml && lockstep predict runs/latest photo.jpg\n\n`lockstep COMMAND --help` shows the options of a command, and an example.',
+    )
   const typed = args.filter((argument) => !argument.startsWith('-'))
   const wanted = typed[0] === 'help' ? typed[1] : typed[0]
   for (const { name, summary, load } of COMMANDS) {
-    const command = program.command(name).summary(summary).description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`)
+    const command = program
+      .command(name)
+      .summary(summary)
+      .description(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`)
     if (name === wanted) (await load()).configure(command)
   }
   return program
@@ -52,7 +62,9 @@ function usageError(program: Command): (text: string) => void {
     const name = program.args[0]
     const command = COMMANDS.some((row) => row.name === name) ? ` ${name ?? ''}` : ''
     const suggested = message.includes('Did you mean')
-    writeError(suggested ? message.replace(/\(Did you mean (.*)\?\)/, '(did you mean $1?)') : `${message}; see \`lockstep${command} --help\``)
+    writeError(
+      suggested ? message.replace(/\(Did you mean (.*)\?\)/, '(did you mean $1?)') : `${message}; see \`lockstep${command} --help\``,
+    )
   }
 }
 

@@ -13,7 +13,11 @@ export interface CommandRow {
 }
 
 export const COMMANDS: readonly CommandRow[] = [
-  { name: 'quickstart', summary: 'the whole story on handwritten digits, in a few minutes', load: () => import('./commands/quickstart.js') },
+  {
+    name: 'quickstart',
+    summary: 'the whole story on handwritten digits, in a few minutes',
+    load: () => import('./commands/quickstart.js'),
+  },
   { name: 'init', summary: 'write a recipe for a folder of pictures', load: () => import('./commands/init.js') },
   { name: 'train', summary: 'train a recipe on this machine', load: () => import('./commands/train.js') },
   { name: 'resume', summary: 'go on with a run from its newest checkpoint', load: () => import('./commands/resume.js') },

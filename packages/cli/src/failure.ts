@@ -48,7 +48,11 @@ function systemFailure(error: unknown): Failure | undefined {
 function bug(error: unknown): Failure {
   const said = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
   const where = error instanceof Error ? firstFrame(error) : ''
-  return { lines: [`error: this is a bug in Lockstep: ${oneLine(said)}${where}; please report it, with the logs/ of the run if there is one`], code: 'INTERNAL', exitCode: 1 }
+  return {
+    lines: [`error: this is a bug in Lockstep: ${oneLine(said)}${where}; please report it, with the logs/ of the run if there is one`],
+    code: 'INTERNAL',
+    exitCode: 1,
+  }
 }
 
 /** ` (at file.js:12)` of the innermost frame in our code: enough for a report, not a stack trace. */

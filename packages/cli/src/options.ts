@@ -32,7 +32,8 @@ export function wholeNumber(minimum: number): (text: string) => number {
 export function numberAbove(bound: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
-    if (text.trim() === '' || !Number.isFinite(value) || value <= bound) throw new InvalidArgumentError(`Expected a number above ${String(bound)}.`)
+    if (text.trim() === '' || !Number.isFinite(value) || value <= bound)
+      throw new InvalidArgumentError(`Expected a number above ${String(bound)}.`)
     return value
   }
 }
@@ -49,7 +50,8 @@ export interface Address {
 export function parseAddress(text: string, option: string, fallback: { host: string; port: number }): Address {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]*))(?::(\d+))?$/.exec(text)
   const port = match?.[3] === undefined ? fallback.port : Number(match[3])
-  if (match === null || text === '' || port > 65_535) throw new TrainError('USAGE', `${option} ${text}: expected HOST:PORT, as in 10.0.0.5:7070`)
+  if (match === null || text === '' || port > 65_535)
+    throw new TrainError('USAGE', `${option} ${text}: expected HOST:PORT, as in 10.0.0.5:7070`)
   const host = match[1] ?? match[2] ?? ''
   return { host: host === '' ? fallback.host : host, port }
 }

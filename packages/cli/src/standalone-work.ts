@@ -16,7 +16,9 @@ export function newLogFile(what: string): string {
   try {
     mkdirSync(directory, { recursive: true })
   } catch (error) {
-    throw new TrainError('DISK', `cannot make ${directory} for the log: make it writable, or set XDG_STATE_HOME to another folder`, { cause: error })
+    throw new TrainError('DISK', `cannot make ${directory} for the log: make it writable, or set XDG_STATE_HOME to another folder`, {
+      cause: error,
+    })
   }
   return join(directory, `${what}-${new Date().toISOString().replaceAll(/[:.]/g, '-')}-${String(process.pid)}.log`)
 }

@@ -6,10 +6,16 @@ import { followTraining } from '../training/training-run.js'
 
 export function configure(command: Command): void {
   command
-    .description('Train a recipe with workers that join from elsewhere: starts none itself unless --workers says so, and waits for run.workers.minimum of them.')
+    .description(
+      'Train a recipe with workers that join from elsewhere: starts none itself unless --workers says so, and waits for run.workers.minimum of them.',
+    )
     .argument('<recipe>', 'the recipe, a YAML file')
   addRunOptions(command, DEFAULT_PORT).option('--run <dir>', 'where the run is kept (default: runs/NAME, then runs/NAME-2, …)')
-  addExample(command, 'lockstep coordinator recipe.yaml --listen 0.0.0.0:7070 --insecure-network', 'lockstep worker --join 10.0.0.5:7070 --insecure-network      # on every other machine')
+  addExample(
+    command,
+    'lockstep coordinator recipe.yaml --listen 0.0.0.0:7070 --insecure-network',
+    'lockstep worker --join 10.0.0.5:7070 --insecure-network      # on every other machine',
+  )
   command.action(async (path: string, options: RunOptions) => {
     const set = overridesOf({ ...options, workers: options.workers ?? '0' }, undefined, DEFAULT_PORT)
     const loaded = await loadRecipe(path, { set })
@@ -19,7 +25,12 @@ export function configure(command: Command): void {
     const runDirectory = directoryOf(options)
     const { train } = await import('@lockstep/coordinator/train.js')
     await followTraining(
-      (signal) => train(recipe, { signal, insecureNetwork: options.insecureNetwork === true, ...(runDirectory === undefined ? {} : { runDirectory }) }),
+      (signal) =>
+        train(recipe, {
+          signal,
+          insecureNetwork: options.insecureNetwork === true,
+          ...(runDirectory === undefined ? {} : { runDirectory }),
+        }),
       options,
     )
   })

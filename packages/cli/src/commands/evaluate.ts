@@ -46,7 +46,7 @@ async function evaluate(named: string, options: EvaluateOptions): Promise<void> 
         logFile,
         signal,
         onProgress: ({ done, total }) => {
-          if (!options.json) display.progress(done, total, 'evaluating', `evaluated ${count(done)} of ${count(total)} batches`)
+          if (!options.json) display.progress(done, total, 'evaluating', `evaluated ${count(done)} of ${count(total)} pictures`)
         },
       }),
     )

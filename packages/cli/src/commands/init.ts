@@ -36,7 +36,10 @@ export function configure(command: Command): void {
 async function init(folder: string, options: InitOptions): Promise<void> {
   const facts = await lookAtPictures(folder)
   if (facts.classes.length < 2) {
-    throw new TrainError('DATA_MISSING', `${folder} holds one class only (${facts.classes.join()}): a network learns to tell classes apart, so give it a folder for each`)
+    throw new TrainError(
+      'DATA_MISSING',
+      `${folder} holds one class only (${facts.classes.join()}): a network learns to tell classes apart, so give it a folder for each`,
+    )
   }
   const out = resolve(options.out)
   const choice = chooseRecipe(facts, { model: options.model, cores: availableParallelism() })
@@ -49,9 +52,14 @@ async function init(folder: string, options: InitOptions): Promise<void> {
     return
   }
   const { inputSize, width } = recipe.model
-  writeLine(`${folder}: ${count(facts.pictures)} pictures of ${count(facts.classes.length)} classes, about ${count(facts.medianShortSide)} pixels`)
-  if (facts.smallestClass < 10) writeLine(`note: the smallest class has ${String(facts.smallestClass)} pictures; a network learns little from so few`)
-  writeLine(`${shownPath(out)}: ${recipe.model.name} at width ${String(width)}, ${String(inputSize)} pixels, ${String(choice.epochs)} epochs of ${String(recipe.batch.global)} pictures a step`)
+  writeLine(
+    `${folder}: ${count(facts.pictures)} pictures of ${count(facts.classes.length)} classes, about ${count(facts.medianShortSide)} pixels`,
+  )
+  if (facts.smallestClass < 10)
+    writeLine(`note: the smallest class has ${String(facts.smallestClass)} pictures; a network learns little from so few`)
+  writeLine(
+    `${shownPath(out)}: ${recipe.model.name} at width ${String(width)}, ${String(inputSize)} pixels, ${String(choice.epochs)} epochs of ${String(recipe.batch.global)} pictures a step`,
+  )
   writeLine(`next: lockstep train ${shownPath(out)}`)
 }
 
@@ -60,7 +68,8 @@ async function write(out: string, text: string, { force }: InitOptions): Promise
     await writeFile(out, text, { flag: force ? 'w' : 'wx' })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another file`)
+    if (code === 'EEXIST')
+      throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another file`)
     if (code === 'ENOENT') throw new TrainError('USAGE', `${dirname(out)} does not exist: make it first, or say --out for another file`)
     throw error
   }

@@ -74,8 +74,10 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
 
 async function requireFree(out: string, force: boolean): Promise<void> {
   const found = await stat(out).catch(() => undefined)
-  if (found?.isDirectory() === true) throw new TrainError('USAGE', `--out ${shownPath(out)} is a folder: name a file in it, such as initial.safetensors`)
-  if (found !== undefined && !force) throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another file`)
+  if (found?.isDirectory() === true)
+    throw new TrainError('USAGE', `--out ${shownPath(out)} is a folder: name a file in it, such as initial.safetensors`)
+  if (found !== undefined && !force)
+    throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another file`)
 }
 
 /** What the data decides: the classes, and how pictures are turned into input. */
@@ -105,7 +107,11 @@ async function describe(recipe: Recipe): Promise<{ network: Network; metadata: U
   }
 }
 
-async function weightsOf(recipe: Recipe, network: Network, layout: ParameterLayout): Promise<{ weights: Float32Array; plan: TransferPlan | null }> {
+async function weightsOf(
+  recipe: Recipe,
+  network: Network,
+  layout: ParameterLayout,
+): Promise<{ weights: Float32Array; plan: TransferPlan | null }> {
   const { initialization, seed } = recipe
   const weights = new Float32Array(layout.size)
   const source: TensorFile | null = initialization.from === undefined ? null : await openTransferSource(initialization.from)
@@ -124,7 +130,11 @@ async function weightsOf(recipe: Recipe, network: Network, layout: ParameterLayo
 }
 
 function transferLines(plan: TransferPlan | null, network: Network, layout: ParameterLayout): string[] {
-  const rows = plan?.rows ?? layout.entries.filter(({ kind }) => kind === 'kernel').map(({ name, shape }) => ({ layer: name.replace(/\/kernel$/, ''), shape, source: 'random' }))
+  const rows =
+    plan?.rows ??
+    layout.entries
+      .filter(({ kind }) => kind === 'kernel')
+      .map(({ name, shape }) => ({ layer: name.replace(/\/kernel$/, ''), shape, source: 'random' }))
   const columns = [
     { title: `layer of ${network.name}`, align: 'left' },
     { title: 'shape', align: 'left' },

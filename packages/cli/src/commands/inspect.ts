@@ -73,6 +73,7 @@ function neither(what: string): string {
 
 function unitList(text: string): number[] {
   const units = text === '' ? [] : text.split(',').map(Number)
-  if (units.some((unit) => !Number.isSafeInteger(unit) || unit < 1)) throw new InvalidArgumentError('Expected whole numbers with commas, as in 4096,4096.')
+  if (units.some((unit) => !Number.isSafeInteger(unit) || unit < 1))
+    throw new InvalidArgumentError('Expected whole numbers with commas, as in 4096,4096.')
   return units
 }

@@ -35,7 +35,13 @@ async function pack(input: string, output: string, options: PackCommandOptions):
     const shardBytes = shardMegabytes === undefined ? undefined : shardMegabytes * 1_000_000
     const onProgress = (progress: { what: string; done: number; total: number }): void => {
       if (options.json) writeLine(JSON.stringify({ type: 'progress', ...progress }))
-      else display.progress(progress.done, progress.total, progress.what, `${progress.what}: ${count(progress.done)} of ${count(progress.total)} pictures`)
+      else
+        display.progress(
+          progress.done,
+          progress.total,
+          progress.what,
+          `${progress.what}: ${count(progress.done)} of ${count(progress.total)} pictures`,
+        )
     }
     const result = await interruptibleWork(
       (signal) => packFolder({ input, output, onBroken, shortSide, shardBytes, signal, onProgress }),
@@ -48,7 +54,9 @@ async function pack(input: string, output: string, options: PackCommandOptions):
     }
     for (const skipped of result.skipped) writeLine(`left out: ${skipped}`)
     const left = result.skipped.length === 0 ? '' : `, ${count(result.skipped.length)} left out`
-    writeLine(`${shownPath(output)}: ${count(result.samples)} pictures of ${count(result.classes)} classes in ${plural(result.shards, 'shard')}${left}`)
+    writeLine(
+      `${shownPath(output)}: ${count(result.samples)} pictures of ${count(result.classes)} classes in ${plural(result.shards, 'shard')}${left}`,
+    )
     writeLine(`next: lockstep init ${shownPath(output)}`)
   } finally {
     display.close()

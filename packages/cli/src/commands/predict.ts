@@ -35,7 +35,9 @@ async function predict(named: string, pictures: string[], options: PredictOption
   for (const image of images) await requireFile(image)
   const logFile = newLogFile('predict')
   const computeThreads = Math.min(options.computeThreads, availableParallelism())
-  const predictions = await interruptibleWork((signal) => predictImages({ checkpoint, images, top: options.top, computeThreads, logFile, signal }))
+  const predictions = await interruptibleWork((signal) =>
+    predictImages({ checkpoint, images, top: options.top, computeThreads, logFile, signal }),
+  )
   if (options.json) {
     writeLine(JSON.stringify({ type: 'predictions', checkpoint, predictions }))
     return
@@ -49,5 +51,6 @@ async function predict(named: string, pictures: string[], options: PredictOption
 async function requireFile(image: string): Promise<void> {
   const found = await stat(image).catch(() => undefined)
   if (found === undefined) throw new TrainError('DATA_MISSING', `${shownPath(image)}: there is no such picture; check the path`)
-  if (found.isDirectory()) throw new TrainError('USAGE', `${shownPath(image)} is a folder: name pictures, or use \`lockstep evaluate\` for a folder`)
+  if (found.isDirectory())
+    throw new TrainError('USAGE', `${shownPath(image)} is a folder: name pictures, or use \`lockstep evaluate\` for a folder`)
 }

@@ -13,7 +13,9 @@ interface QuickstartCommandOptions {
 
 export function configure(command: Command): void {
   command
-    .description('Trains on handwritten digits: VGG-A, then VGG-D from three beginnings, then the same steps twice with other workers, compared bit for bit.')
+    .description(
+      'Trains on handwritten digits: VGG-A, then VGG-D from three beginnings, then the same steps twice with other workers, compared bit for bit.',
+    )
     .option('--seed <number>', 'another seed, other random numbers', wholeNumber(0), 1)
     .option('--base <dir>', 'where its runs are kept', 'runs')
   addJsonOption(command, 'say nothing on the way, print the result as one JSON object')
@@ -23,7 +25,9 @@ export function configure(command: Command): void {
     const result = await interruptibleWork((signal) => quickstart({ seed, base, silent: json, signal }), 'stopping')
     if (json) writeLine(JSON.stringify({ type: 'quickstart', ...result }))
     if (!result.proof.identical) {
-      writeError('error: the two runs of the last act ended with different digests: this is a bug in Lockstep; please report it with the logs of both')
+      writeError(
+        'error: the two runs of the last act ended with different digests: this is a bug in Lockstep; please report it with the logs of both',
+      )
       throw new ExitRequest(1)
     }
   })

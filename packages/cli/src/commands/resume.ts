@@ -5,7 +5,9 @@ import { followTraining } from '../training/training-run.js'
 
 export function configure(command: Command): void {
   command
-    .description('Go on with a run from its newest whole checkpoint, with any number of workers. --set may change run.* and raise steps or epochs.')
+    .description(
+      'Go on with a run from its newest whole checkpoint, with any number of workers. --set may change run.* and raise steps or epochs.',
+    )
     .argument('[run]', 'the folder of the run (default: the newest)')
   addRunOptions(command)
   addExample(command, 'lockstep resume runs/digits --workers 4')

@@ -10,7 +10,11 @@ export function configure(command: Command): void {
   addRunOptions(command)
     .option('--run <dir>', 'where the run is kept (default: runs/NAME, then runs/NAME-2, …)')
     .option('--dry-run', 'check and describe everything, train nothing', false)
-  addExample(command, 'lockstep train recipes/digits-a.yaml --workers 2', 'lockstep train recipes/imagenet-vgg.yaml --set model.name=vgg-d --dry-run')
+  addExample(
+    command,
+    'lockstep train recipes/digits-a.yaml --workers 2',
+    'lockstep train recipes/imagenet-vgg.yaml --set model.name=vgg-d --dry-run',
+  )
   command.action(async (path: string, options: RunOptions) => {
     const { recipe } = await loadRecipe(path, { set: overridesOf(options, ZERO_WORKERS) })
     if (options.dryRun === true) {
@@ -21,7 +25,12 @@ export function configure(command: Command): void {
     const runDirectory = directoryOf(options)
     const { train } = await import('@lockstep/coordinator/train.js')
     await followTraining(
-      (signal) => train(recipe, { signal, insecureNetwork: options.insecureNetwork === true, ...(runDirectory === undefined ? {} : { runDirectory }) }),
+      (signal) =>
+        train(recipe, {
+          signal,
+          insecureNetwork: options.insecureNetwork === true,
+          ...(runDirectory === undefined ? {} : { runDirectory }),
+        }),
       options,
     )
   })

@@ -35,14 +35,28 @@ export async function lookAtPictures(folder: string): Promise<PictureFacts> {
   const description = await readDescription(train)
   if (description !== null) {
     const { classes, counts, samples } = description
-    return { train, validation, classes, pictures: samples, smallestClass: Math.min(...counts), medianShortSide: await shortSideOfShards(train) }
+    return {
+      train,
+      validation,
+      classes,
+      pictures: samples,
+      smallestClass: Math.min(...counts),
+      medianShortSide: await shortSideOfShards(train),
+    }
   }
   const { classes, pictures } = await listClassFolders(train)
   const counts = classes.map(() => 0)
   for (const { label } of pictures) counts[label] = (counts[label] ?? 0) + 1
   const sampled = spread(pictures.length).flatMap((index) => pictures[index]?.name ?? [])
   const sides = await Promise.all(sampled.map((name) => shortSideOf(join(train, name))))
-  return { train, validation, classes, pictures: pictures.length, smallestClass: Math.min(...counts), medianShortSide: medianOf(sides, train) }
+  return {
+    train,
+    validation,
+    classes,
+    pictures: pictures.length,
+    smallestClass: Math.min(...counts),
+    medianShortSide: medianOf(sides, train),
+  }
 }
 
 /** A folder with `train` and `validation` (or `val`, `test`) in it holds two sets, not two classes. */
@@ -83,6 +97,7 @@ async function shortSideOf(picture: string | Buffer): Promise<number | undefined
 function medianOf(sides: readonly (number | undefined)[], path: string): number {
   const known = sides.filter((side) => side !== undefined).sort((left, right) => left - right)
   const median = known[Math.floor(known.length / 2)]
-  if (median === undefined) throw new TrainError('DATA_CORRUPT', `none of the pictures in ${path} that were looked at can be decoded: are they pictures?`)
+  if (median === undefined)
+    throw new TrainError('DATA_CORRUPT', `none of the pictures in ${path} that were looked at can be decoded: are they pictures?`)
   return median
 }

@@ -7,14 +7,21 @@ import { SPLIT, type RecipeChoice } from './recipe-choice.js'
  * A first recipe with a remark a line.
  * @param schema path of the JSON Schema, absolute; @param directory where the recipe will lie
  */
-export function firstRecipeText(choice: RecipeChoice, facts: PictureFacts, { schema, directory, name }: { schema: string; directory: string; name: string }): string {
+export function firstRecipeText(
+  choice: RecipeChoice,
+  facts: PictureFacts,
+  { schema, directory, name }: { schema: string; directory: string; name: string },
+): string {
   const path = (target: string): string => {
     const short = relative(directory, target)
     const shown = short === '' ? '.' : short.startsWith(`..${sep}..${sep}..`) ? target : short
     return stringify(shown, { lineWidth: 0 }).trim()
   }
   const { model, inputSize, width, fullyConnected, shortSide, flip, global, micro, epochs, evaluationEpochs, workers } = choice
-  const validation = facts.validation === null ? `{split: ${String(SPLIT)}}   # this share is kept aside, of every class; or another folder` : path(facts.validation)
+  const validation =
+    facts.validation === null
+      ? `{split: ${String(SPLIT)}}   # this share is kept aside, of every class; or another folder`
+      : path(facts.validation)
   return `# yaml-language-server: $schema=${schema}
 # Written by lockstep init for ${String(facts.pictures)} pictures of ${String(facts.classes.length)} classes, about ${String(facts.medianShortSide)} pixels high or wide.
 # Train it:     lockstep train ${name}.yaml
@@ -56,6 +63,7 @@ run:                           # where and how; nothing below changes the result
 }
 
 function scheduleText(schedule: RecipeChoice['schedule']): string {
-  if (schedule.type === 'steps') return `  schedule: {type: steps, at: [${schedule.at.join(', ')}], factor: 0.1}   # at these steps the rate falls to a tenth`
+  if (schedule.type === 'steps')
+    return `  schedule: {type: steps, at: [${schedule.at.join(', ')}], factor: 0.1}   # at these steps the rate falls to a tenth`
   return '  schedule: {type: plateau, monitor: top1, patience: 3, maxDrops: 2}   # to a tenth when validation has not improved in 3 evaluations'
 }

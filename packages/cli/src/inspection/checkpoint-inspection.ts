@@ -30,13 +30,18 @@ export async function inspectCheckpoint(path: string, { json }: { json: boolean 
 
 function checkpointLines(path: string, metadata: CheckpointMetadata, file: TensorFile): string[] {
   const { network, metrics, preprocessing } = metadata
-  const classes = Array.isArray(preprocessing['classes']) ? preprocessing['classes'].map(String) : []
+  const classes = Array.isArray(preprocessing.classes) ? preprocessing.classes.map(String) : []
   const entries: [string, string][] = [
     ['step', count(metadata.step)],
     ['run', metadata.run],
     ['network', `${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes`],
     ['classes', classes.length > 12 ? `${classes.slice(0, 12).join(', ')}, …` : classes.join(', ')],
-    ['validation', metrics === undefined ? 'not evaluated at this step' : `loss ${significant(metrics.loss)}, top-1 ${percent(metrics.top1)}, top-5 ${percent(metrics.top5)}`],
+    [
+      'validation',
+      metrics === undefined
+        ? 'not evaluated at this step'
+        : `loss ${significant(metrics.loss)}, top-1 ${percent(metrics.top1)}, top-5 ${percent(metrics.top5)}`,
+    ],
     ['seed', String(metadata.seed)],
     ['engine', metadata.fingerprint === '' ? 'none: made without computing' : metadata.fingerprint],
     ['data digest', metadata.dataDigest],
@@ -49,7 +54,9 @@ function checkpointLines(path: string, metadata: CheckpointMetadata, file: Tenso
 
 function showForeign(file: TensorFile, json: boolean): void {
   if (json) writeLine(JSON.stringify({ type: 'tensors', path: file.path, tensors: shapesOf(file) }))
-  else for (const line of [`${file.path}: not written by Lockstep; it can serve as initialization.from`, '', ...tensorLines(file)]) writeLine(line)
+  else
+    for (const line of [`${file.path}: not written by Lockstep; it can serve as initialization.from`, '', ...tensorLines(file)])
+      writeLine(line)
 }
 
 function tensorLines(file: TensorFile): string[] {
@@ -61,7 +68,12 @@ function tensorLines(file: TensorFile): string[] {
   ] as const
   const shown = [...file.tensors].filter(([name]) => !name.startsWith(VELOCITY_PREFIX))
   const velocities = file.tensors.size - shown.length
-  const rows = shown.map(([name, { shape, bytes: size }]) => [name, `(${shape.join(', ')})`, count(shape.reduce((product, side) => product * side, 1)), bytes(size)])
+  const rows = shown.map(([name, { shape, bytes: size }]) => [
+    name,
+    `(${shape.join(', ')})`,
+    count(shape.reduce((product, side) => product * side, 1)),
+    bytes(size),
+  ])
   return [...table(columns, rows), ...(velocities === 0 ? [] : ['', `and as many velocities (${VELOCITY_PREFIX}…)`])]
 }
 

@@ -20,7 +20,13 @@ export function networkLines(network: Network): string[] {
     row.macs === 0 ? '' : giga(row.macs),
     row.activationBytes === 0 ? '' : bytes(row.activationBytes),
   ])
-  return [`${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes`, '', ...table(columns, rows), '', ...totals(network, description)]
+  return [
+    `${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes`,
+    '',
+    ...table(columns, rows),
+    '',
+    ...totals(network, description),
+  ]
 }
 
 function totals(network: Network, { parameters, macs, activationBytes, trainingBytes }: NetworkDescription): string[] {
@@ -37,7 +43,9 @@ function remark(network: Network): string[] {
   const [height, , channels] = network.inputShape
   const first = network.layers[0]
   const isPublished = network.name === 'vgg-d' && height === 224 && channels === 3 && first?.type === 'convolution' && first.filters === 64
-  return isPublished ? ['(The 24 M values and 93 MB an image that one reads for this network are an addition error that has been copied for years.)'] : []
+  return isPublished
+    ? ['(The 24 M values and 93 MB an image that one reads for this network are an addition error that has been copied for years.)']
+    : []
 }
 
 function giga(macs: number): string {

@@ -13,7 +13,15 @@ const ASSUMED_CLASSES = 1000
 export interface RecipeDescription {
   name: string
   digest: string
-  network: { name: string; inputSize: number; classes: number; parameters: number; macs: number; activationBytes: number; trainingBytes: number }
+  network: {
+    name: string
+    inputSize: number
+    classes: number
+    parameters: number
+    macs: number
+    activationBytes: number
+    trainingBytes: number
+  }
   data: { found: true; train: number; validation: number; classes: number } | { found: false; reason: string }
   /** null while the data is not there and the recipe counts in epochs */
   steps: number | null
@@ -32,7 +40,9 @@ export interface ExchangeBytes {
 }
 
 /** Describes a recipe from its text and what is known of its data. No picture is read, nothing is written. */
-export async function describeRecipe(recipe: Recipe): Promise<{ description: RecipeDescription; network: Network; resolved: ResolvedRecipe }> {
+export async function describeRecipe(
+  recipe: Recipe,
+): Promise<{ description: RecipeDescription; network: Network; resolved: ResolvedRecipe }> {
   const facts = await readDataFactsOrReason(recipe)
   const found = 'missing' in facts ? undefined : facts
   const network = networkOf(recipe.model, found?.classes.length ?? ASSUMED_CLASSES)
@@ -43,7 +53,15 @@ export async function describeRecipe(recipe: Recipe): Promise<{ description: Rec
   const description: RecipeDescription = {
     name: recipe.name,
     digest: recipeDigest(recipe),
-    network: { name: network.name, inputSize: recipe.model.inputSize, classes: network.classes, parameters, macs, activationBytes, trainingBytes },
+    network: {
+      name: network.name,
+      inputSize: recipe.model.inputSize,
+      classes: network.classes,
+      parameters,
+      macs,
+      activationBytes,
+      trainingBytes,
+    },
     data: 'missing' in facts ? { found: false, reason: facts.missing } : dataOf(facts),
     steps,
     epochs: found === undefined || steps === null ? (recipe.epochs ?? null) : steps / resolved.stepsPerEpoch,

@@ -9,24 +9,47 @@ import type { RecipeDescription } from './recipe-description.js'
 export function recipeLines(recipe: Recipe, description: RecipeDescription, resolved: ResolvedRecipe, network: Network): string[] {
   const { data, steps, epochs, leaves, workers, exchange } = description
   const { batch, optimizer, learningRate } = recipe
-  const length = steps === null ? `${String(epochs)} epochs; how many steps that is, the data will tell` : `${count(steps)}${epochs === null ? '' : ` (${significant(epochs)} epochs)`}`
-  const every = description.evaluationEvery === null ? `every ${String(recipe.evaluation.everyEpochs)} epochs` : `every ${count(description.evaluationEvery)} steps`
+  const length =
+    steps === null
+      ? `${String(epochs)} epochs; how many steps that is, the data will tell`
+      : `${count(steps)}${epochs === null ? '' : ` (${significant(epochs)} epochs)`}`
+  const every =
+    description.evaluationEvery === null
+      ? `every ${String(recipe.evaluation.everyEpochs)} epochs`
+      : `every ${count(description.evaluationEvery)} steps`
   const idle = workers > leaves ? `; only ${String(leaves)} can compute at once` : ''
   const entries: [string, string][] = [
-    ['network', `${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes${data.found ? '' : ' (assumed)'}`],
+    [
+      'network',
+      `${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes${data.found ? '' : ' (assumed)'}`,
+    ],
     ['parameters', `${count(description.network.parameters)} (${bytes(description.network.parameters * 4)})`],
     ['MACs an image', count(description.network.macs)],
-    ['activations', `${bytes(description.network.activationBytes)} an image forward, ${bytes(description.network.trainingBytes)} in training`],
-    ['data', data.found ? `${count(data.train)} pictures to train on, ${count(data.validation)} to validate, ${count(data.classes)} classes` : 'not there'],
+    [
+      'activations',
+      `${bytes(description.network.activationBytes)} an image forward, ${bytes(description.network.trainingBytes)} in training`,
+    ],
+    [
+      'data',
+      data.found
+        ? `${count(data.train)} pictures to train on, ${count(data.validation)} to validate, ${count(data.classes)} classes`
+        : 'not there',
+    ],
     ['pictures', picturesLine(recipe, resolved)],
     ['step', `${count(batch.global)} samples: ${count(leaves)} leaves of ${count(batch.leaf)} × ${count(batch.micro)}`],
     ['steps', length],
     ['evaluation', `${every}, ${recipe.evaluation.protocol} crop at scale ${String(resolved.scale)}`],
     ['optimizer', `sgd, momentum ${String(optimizer.momentum)}, weight decay ${String(optimizer.weightDecay)} on ${optimizer.decayOn}`],
-    ['learning rate', `${rate(learningRate.initial)}${learningRate.warmupSteps > 0 ? ` after ${count(learningRate.warmupSteps)} steps of warm-up` : ''}, ${scheduleInWords(learningRate.schedule)}`],
+    [
+      'learning rate',
+      `${rate(learningRate.initial)}${learningRate.warmupSteps > 0 ? ` after ${count(learningRate.warmupSteps)} steps of warm-up` : ''}, ${scheduleInWords(learningRate.schedule)}`,
+    ],
     ['initialization', initializationLine(recipe)],
     ['workers', workers === 0 ? 'none here: others join' : `${count(workers)} here${idle}`],
-    ['a step exchanges', `${bytes(exchange.up)} of gradients, ${bytes(exchange.down)} of weights${workers > 1 ? `, ${String(workers)} workers together` : ''}`],
+    [
+      'a step exchanges',
+      `${bytes(exchange.up)} of gradients, ${bytes(exchange.down)} of weights${workers > 1 ? `, ${String(workers)} workers together` : ''}`,
+    ],
     ['recipe digest', description.digest],
   ]
   return [recipe.name, ...fields(entries).map((line) => `  ${line}`), ...(data.found ? [] : ['', `note: ${data.reason}`])]

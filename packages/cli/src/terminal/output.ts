@@ -12,7 +12,8 @@ export function guardOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       gone.add(stream)
-      if (error.code !== 'EPIPE' && stream === process.stdout) writeError(`error: cannot write to standard output (${error.code ?? error.message})`)
+      if (error.code !== 'EPIPE' && stream === process.stdout)
+        writeError(`error: cannot write to standard output (${error.code ?? error.message})`)
     })
   }
 }
@@ -29,7 +30,7 @@ export function writeError(line: string): void {
 
 /** Whether a live display may be drawn. */
 export function isInteractive(): boolean {
-  return process.stdout.isTTY && process.env['TERM'] !== 'dumb'
+  return process.stdout.isTTY && process.env.TERM !== 'dumb'
 }
 
 type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan'

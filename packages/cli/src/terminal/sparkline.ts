@@ -10,7 +10,9 @@ export function sparkline(values: readonly number[], columns: number): string {
   const means = finite.length <= columns ? finite : Array.from({ length: columns }, (_, column) => meanOfColumn(finite, column, columns))
   const low = Math.min(...means)
   const span = Math.max(...means) - low
-  return means.map((mean) => BLOCKS[span === 0 ? 0 : Math.min(BLOCKS.length - 1, Math.floor(((mean - low) / span) * BLOCKS.length))] ?? '').join('')
+  return means
+    .map((mean) => BLOCKS[span === 0 ? 0 : Math.min(BLOCKS.length - 1, Math.floor(((mean - low) / span) * BLOCKS.length))] ?? '')
+    .join('')
 }
 
 function meanOfColumn(values: readonly number[], column: number, columns: number): number {

@@ -25,7 +25,9 @@ export function fields(entries: readonly (readonly [name: string, value: string]
   return entries.map(([name, value]) => `${name}${' '.repeat(widest - width(name))}  ${value}`.trimEnd())
 }
 
-/** Columns on a terminal: characters, since nothing we print is wider than one. */
+const segmenter = new Intl.Segmenter()
+
+/** Columns on a terminal, counted as characters that a person sees. */
 function width(text: string): number {
-  return [...text].length
+  return [...segmenter.segment(text)].length
 }

@@ -21,7 +21,10 @@ export interface RunOptions {
 export function addRunOptions(command: Command, port = 0): Command {
   command
     .option('--workers <count>', 'local workers to start (the same as --set run.workers.count=…)')
-    .option('--listen <host:port>', 'where workers from elsewhere join (default: 127.0.0.1 and ' + (port === 0 ? 'any free port)' : `port ${String(port)})`))
+    .option(
+      '--listen <host:port>',
+      'where workers from elsewhere join (default: 127.0.0.1 and ' + (port === 0 ? 'any free port)' : `port ${String(port)})`),
+    )
     .option('--insecure-network', 'allow listening beyond this machine without encryption', false)
   addSetOption(command)
   return addJsonOption(command, 'print events as JSON lines instead of text')
@@ -37,7 +40,8 @@ export function overridesOf(options: RunOptions, zeroWorkers: string | undefined
   const set = [...options.set]
   if (options.workers !== undefined) {
     const workers = Number(options.workers)
-    if (!/^-?\d+$/.test(options.workers) || workers < 0) throw new TrainError('USAGE', `--workers ${options.workers}: expected a whole number, such as 2`)
+    if (!/^-?\d+$/.test(options.workers) || workers < 0)
+      throw new TrainError('USAGE', `--workers ${options.workers}: expected a whole number, such as 2`)
     if (workers === 0 && zeroWorkers !== undefined) throw new TrainError('USAGE', `--workers 0: ${zeroWorkers}`)
     set.push(`run.workers.count=${String(workers)}`)
   }
@@ -55,5 +59,8 @@ export function directoryOf(options: RunOptions): string | undefined {
 /** `train` starts its workers itself. @throws TrainError RECIPE_INVALID for a recipe that wants none */
 export function requireLocalWorkers(recipe: Recipe, path: string): void {
   if (recipe.run.workers.count > 0) return
-  throw new TrainError('RECIPE_INVALID', `${path}: run.workers.count is 0, so nobody would compute: say --workers 2, or start \`lockstep coordinator ${path}\` and let workers join`)
+  throw new TrainError(
+    'RECIPE_INVALID',
+    `${path}: run.workers.count is 0, so nobody would compute: say --workers 2, or start \`lockstep coordinator ${path}\` and let workers join`,
+  )
 }

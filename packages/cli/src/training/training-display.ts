@@ -45,7 +45,12 @@ export class TrainingDisplay {
   private showLine(event: TrainEvent): void {
     const line = lineOf(event)
     if (line === undefined) return
-    const style = event.type === 'warning' || event.type === 'workerLost' || event.type === 'workerRefused' ? 'yellow' : event.type === 'evaluation' ? 'bold' : undefined
+    const style =
+      event.type === 'warning' || event.type === 'workerLost' || event.type === 'workerRefused'
+        ? 'yellow'
+        : event.type === 'evaluation'
+          ? 'bold'
+          : undefined
     this.live.line(style === undefined ? line : styled(style, line))
     if (event.type === 'started' && event.initialized !== null) {
       const columns = [

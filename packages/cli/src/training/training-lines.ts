@@ -25,7 +25,7 @@ export function lineOf(event: TrainEvent): string | undefined {
     case 'checkpoint':
       return `step ${String(event.step)}: checkpoint ${shownPath(event.path)}`
     case 'waiting':
-      return `waiting: ${event.reason}`
+      return event.reason.startsWith('waiting') ? event.reason : `waiting: ${event.reason}`
     case 'warning':
       return `warning: ${event.message}`
     case 'stopping':
@@ -40,8 +40,14 @@ export function lineOf(event: TrainEvent): string | undefined {
 
 function startedLine(event: Extract<TrainEvent, { type: 'started' }>): string {
   const from = event.firstStep === 0 ? `${count(event.steps)} steps` : `steps ${count(event.firstStep)} to ${count(event.steps)}`
-  const workers = event.workers === 0 ? `workers join with: lockstep worker --join ${event.address}` : `${plural(event.workers, 'worker')}; more may join at ${event.address}`
-  const idle = event.workers > event.leaves ? `; only ${String(event.leaves)} of them can compute at once: a step has ${plural(event.leaves, 'leaf', 'leaves')}` : ''
+  const workers =
+    event.workers === 0
+      ? `workers join with: lockstep worker --join ${event.address}`
+      : `${plural(event.workers, 'worker')}; more may join at ${event.address}`
+  const idle =
+    event.workers > event.leaves
+      ? `; only ${String(event.leaves)} of them can compute at once: a step has ${plural(event.leaves, 'leaf', 'leaves')}`
+      : ''
   return `${shownPath(event.directory)}: ${from}, ${count(event.parameters)} parameters, ${plural(event.leaves, 'leaf', 'leaves')} a step; ${workers}${idle}`
 }
 

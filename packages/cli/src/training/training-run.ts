@@ -10,7 +10,10 @@ import { TrainingDisplay } from './training-display.js'
  * @param start begins the training; the signal asks it to stop
  * @throws what the training throws; ExitRequest 130 or 143 after a signal
  */
-export async function followTraining(start: (signal: AbortSignal) => AsyncIterable<TrainEvent>, { json }: { json: boolean }): Promise<void> {
+export async function followTraining(
+  start: (signal: AbortSignal) => AsyncIterable<TrainEvent>,
+  { json }: { json: boolean },
+): Promise<void> {
   const display = json ? undefined : new TrainingDisplay()
   const interruption = new Interruption((line) => (display === undefined ? writeError(line) : display.note(line)))
   let finished = false

@@ -33,5 +33,11 @@ export function summaryLines({ summary, directory, finished }: SummaryEvent, los
         ['go on', `lockstep resume ${run}`],
         ['what there is', `lockstep inspect ${run}`],
       ]
-  return ['', styled('bold', finished ? `${run} is trained` : `${run} was stopped`), ...fields(entries).map((line) => `  ${line}`), '', ...fields(next).map((line) => `  ${line}`)]
+  return [
+    '',
+    styled('bold', finished ? `${run} is trained` : `${run} was stopped`),
+    ...fields(entries).map((line) => `  ${line}`),
+    '',
+    ...fields(next).map((line) => `  ${line}`),
+  ]
 }

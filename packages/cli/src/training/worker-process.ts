@@ -47,7 +47,8 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<n
       log.write(`${line}\n`)
       const said = wordsOfLog(line)
       if (options.json && said !== undefined) writeLine(line)
-      else if (said !== undefined && said.level >= INFO && said.level < ERROR) writeLine(said.level >= WARN ? `warning: ${said.text}` : said.text)
+      else if (said !== undefined && said.level >= INFO && said.level < ERROR)
+        writeLine(said.level >= WARN ? `warning: ${said.text}` : said.text)
       if (said !== undefined && said.level >= ERROR) lastWords = said.text
       else if (isError && said === undefined && line.trim() !== '') lastWords = line.trim()
     })
