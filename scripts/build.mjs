@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { run, SetupError, tailOf } from './setup/command.mjs'
 import { withLock } from './setup/lock.mjs'
+import { progressOf } from './setup/progress.mjs'
 import { digestOfFiles, filesUnder, readStamp, writeStamp } from './setup/stamps.mjs'
 
 const GENERATED = 'packages/shared/src/protocol/generated'
@@ -48,8 +49,8 @@ function partsOf(root) {
       name: 'kernels',
       title: 'WebAssembly kernels',
       key: digestOfFiles(root, assembly, lock),
-      done: existsSync(join(root, KERNELS)) || !assembly.includes(join(KERNEL_SOURCES, 'asconfig.json')),
-      make: () => (assembly.includes(join(KERNEL_SOURCES, 'asconfig.json')) ? compileKernels(root) : undefined),
+      done: existsSync(join(root, KERNELS)),
+      make: () => compileKernels(root),
     },
     {
       name: 'typescript',
@@ -124,27 +125,26 @@ export function buildIsCurrent(root) {
  * Builds what is out of date.
  *
  * @param {string} root
- * @param {(line: string) => void} say
  * @throws {SetupError} with the end of the compiler's output
  */
-export async function build(root, say) {
+export async function build(root) {
   const file = join(root, '.runtime/build/stamp.json')
   // One part's output is another's input: each is looked at again after those before it.
   for (const { name } of partsOf(root)) {
     const part = partsOf(root).find((candidate) => candidate.name === name)
     if (part.done && readStamp(file)[name] === part.key) continue
-    const startMs = Date.now()
     writeStamp(file, { ...readStamp(file), [name]: '' })
-    await part.make()
+    const progress = progressOf('building', part.title)
+    await part.make().finally(progress.stop)
     writeStamp(file, { ...readStamp(file), [name]: part.key })
-    say(`  built       ${part.title} (${((Date.now() - startMs) / 1000).toFixed(1)} s)`)
+    progress.end()
   }
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const root = join(dirname(fileURLToPath(import.meta.url)), '..')
   try {
-    if (!buildIsCurrent(root)) await withLock(root, console.log, () => build(root, console.log))
+    if (!buildIsCurrent(root)) await withLock(root, console.log, () => build(root))
   } catch (error) {
     if (!(error instanceof SetupError)) throw error
     console.error(`${error.tail}\n${error.message}`)

@@ -21,17 +21,15 @@ async function main(args) {
     return fail(
       `Node ${process.version} is too old: Lockstep needs 20.19 or newer; install a current one (nodejs.org, nvm, or your system's packages) and run again`,
     )
-  for (const [signal, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-    ['SIGHUP', 1],
-  ]) {
+  const { setUp } = await import('./setup/setup.mjs')
+  const { stopCommands } = await import('./setup/command.mjs')
+  for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
     process.once(signal, () => {
+      stopCommands()
       console.error('\nStopped: run again to go on from here')
       process.exit(128 + number)
     })
   }
-  const { setUp } = await import('./setup/setup.mjs')
   try {
     await setUp(root.replace(/\/$/, ''), args.includes('--gpu') ? 'gpu' : args.includes('--cpu') ? 'cpu' : undefined)
   } catch (error) {

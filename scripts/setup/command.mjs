@@ -15,6 +15,13 @@ export class SetupError extends Error {
   }
 }
 
+const running = new Set()
+
+/** Ends what runs at the moment; for when a signal ends us. */
+export function stopCommands() {
+  for (const child of running) child.kill('SIGTERM')
+}
+
 /**
  * Runs a program with its output in a log file instead of on the terminal. Its end, whatever it is, is a result and not an exception.
  *
@@ -22,7 +29,7 @@ export class SetupError extends Error {
  * @param {readonly string[]} args
  * @param {{logFile: string, cwd?: string, env?: NodeJS.ProcessEnv, lockFd?: number, onOutput?: (text: string) => void}} options
  *   `lockFd` is handed down, so that a child that outlives a killed set-up keeps the lock until it is done
- * @returns {Promise<{code: number, output: string, missing: boolean}>} `output`: the last 64 KiB of stdout and stderr
+ * @returns {Promise<{code: number, output: string}>} `output`: the last 64 KiB of stdout and stderr
  */
 export function run(program, args, { logFile, cwd, env, lockFd, onOutput }) {
   mkdirSync(dirname(logFile), { recursive: true })
@@ -31,7 +38,11 @@ export function run(program, args, { logFile, cwd, env, lockFd, onOutput }) {
   return new Promise((resolve) => {
     const stdio = ['ignore', 'pipe', 'pipe', ...(lockFd === undefined ? [] : [lockFd])]
     const child = spawn(program, args, { cwd, env, stdio })
-    const finish = (code, missing) => log.end(() => resolve({ code, output, missing }))
+    running.add(child)
+    const finish = (code) => {
+      running.delete(child)
+      log.end(() => resolve({ code, output }))
+    }
     const take = (data) => {
       const text = data.toString()
       output = (output + text).slice(-65_536)
@@ -42,9 +53,9 @@ export function run(program, args, { logFile, cwd, env, lockFd, onOutput }) {
     child.stderr.on('data', take)
     child.on('error', (error) => {
       output += error.message
-      finish(1, error.code === 'ENOENT')
+      finish(1)
     })
-    child.on('close', (code) => finish(code ?? 1, false))
+    child.on('close', (code) => finish(code ?? 1))
   })
 }
 

@@ -46,7 +46,7 @@ export async function withLock(root, say, work) {
 function take(lockFd, onWait) {
   return new Promise((resolve) => {
     const child = spawn('python3', ['-c', TAKE], { stdio: ['ignore', 'pipe', 'ignore', lockFd] })
-    child.stdout.on('data', onWait)
+    child.stdout.once('data', onWait)
     child.on('error', () => resolve(false))
     child.on('close', (code) => resolve(code === 0))
   })

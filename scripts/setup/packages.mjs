@@ -31,7 +31,9 @@ export async function installPackages({ root, lockFd }, key) {
   // NODE_ENV=production or an `omit` of the user's would leave out the compilers, or the image library's binaries.
   const args = [...first, 'ci', '--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund', '--loglevel=error']
   const logFile = join(root, '.runtime/logs/npm-ci.log')
-  const { code, output } = await run(program, args, { cwd: root, logFile, lockFd }).finally(() => clearInterval(timer))
+  const { code, output } = await run(program, args, { cwd: root, logFile, lockFd })
+  clearInterval(timer)
+  progress.stop()
   if (code !== 0) throw new SetupError(downloadProblem('Installing the npm packages', output), tailOf(output))
   writeStamp(packagesStamp(root), { key })
   progress.end(`${String(expected.length)} packages`)

@@ -100,7 +100,7 @@ export function megabytes(bytes) {
 }
 
 function minutes(seconds) {
-  return seconds < 50 ? 'a minute' : `${String(Math.ceil(seconds / 60))} minutes`
+  return seconds < 75 ? 'a minute' : `${String(Math.ceil(seconds / 60))} minutes`
 }
 
 function sum(items, key) {

