@@ -4,7 +4,8 @@ import { runWorker, type WorkerOptions } from './run-worker.js'
 
 /**
  * The worker process, as the coordinator starts it:
- * node main.js --join HOST:PORT [--data DIR] [--name N] [--compute-threads N] [--insecure-network] [--lifeline stdin]
+ * node main.js --join HOST:PORT [--data DIR] [--name N] [--compute-threads N] [--insecure-network]
+ *   [--reconnect-seconds N] [--lifeline stdin]
  * Exit codes: 0 the run is over, 1 failure, 2 wrong usage, 130 and 143 after SIGINT and SIGTERM.
  */
 
@@ -24,9 +25,13 @@ function parseArguments(words: string[]): Arguments {
   if (!Number.isInteger(computeThreads) || computeThreads < 1) {
     throw new TrainError('USAGE', `--compute-threads ${values['compute-threads']}: give a whole number of at least 1`)
   }
-  if (values.lifeline !== undefined && values.lifeline !== 'stdin') throw new TrainError('USAGE', `--lifeline ${values.lifeline}: only stdin is known`)
+  if (values.lifeline !== undefined && values.lifeline !== 'stdin')
+    throw new TrainError('USAGE', `--lifeline ${values.lifeline}: only stdin is known`)
+  const reconnectSeconds = Number(values['reconnect-seconds'])
+  if (!(reconnectSeconds >= 0))
+    throw new TrainError('USAGE', `--reconnect-seconds ${values['reconnect-seconds']}: give a number of seconds`)
   return {
-    ...{ join: values.join, data: values.data, name: values.name, computeThreads },
+    ...{ join: values.join, data: values.data, name: values.name, computeThreads, reconnectMs: reconnectSeconds * 1000 },
     insecureNetwork: values['insecure-network'],
     lifeline: values.lifeline === 'stdin',
   }
@@ -42,6 +47,7 @@ function parse(words: string[]) {
         name: { type: 'string' },
         'compute-threads': { type: 'string', default: '1' },
         'insecure-network': { type: 'boolean', default: false },
+        'reconnect-seconds': { type: 'string', default: '60' },
         lifeline: { type: 'string' },
       },
     })

@@ -85,7 +85,13 @@ class RunningWorker {
     const { join, data, computeThreads = 1 } = this.options
     const membership = Membership.open(join)
     try {
-      const hello = { name: this.name, host: os.hostname(), pid: process.pid, buildDigest: buildDigest(), environment: describeEnvironment(computeThreads) }
+      const hello = {
+        name: this.name,
+        host: os.hostname(),
+        pid: process.pid,
+        buildDigest: buildDigest(),
+        environment: describeEnvironment(computeThreads),
+      }
       membership.send({ hello })
       const welcome = await orStopped(membership.answer('welcome'), signal)
       if (welcome === undefined) return signal.aborted ? undefined : await membership.ended
@@ -134,7 +140,14 @@ class RunningWorker {
     }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, waitMs)
-      signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
+      signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer)
+          resolve()
+        },
+        { once: true },
+      )
     })
   }
 }

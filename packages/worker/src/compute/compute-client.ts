@@ -61,7 +61,12 @@ export class ComputeClient {
         reject(computeError(error))
       }
       const ended = (code: number): void => {
-        reject(new TrainError('ENGINE_UNAVAILABLE', `the compute thread ended with exit code ${String(code)} before it was ready; see the worker's log`))
+        reject(
+          new TrainError(
+            'ENGINE_UNAVAILABLE',
+            `the compute thread ended with exit code ${String(code)} before it was ready; see the worker's log`,
+          ),
+        )
       }
       thread.once('error', failed)
       thread.once('exit', ended)
@@ -148,8 +153,15 @@ export function computeError(error: unknown): TrainError {
   const { code, message, stack } = error as { code?: unknown; message?: unknown; stack?: unknown }
   const text = (typeof message === 'string' ? message : String(error)).split('\n')[0] ?? ''
   const cause = { cause: typeof stack === 'string' ? stack : error }
-  if (/out of memory|OOM|bad_alloc|allocation failed|could not grow|memory access out of bounds/i.test(text) || code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    return new TrainError('MEMORY', `the worker ran out of memory (${text}); make batch.micro smaller, or run fewer workers on this machine`, cause)
+  if (
+    /out of memory|OOM|bad_alloc|allocation failed|could not grow|memory access out of bounds/i.test(text) ||
+    code === 'ERR_WORKER_OUT_OF_MEMORY'
+  ) {
+    return new TrainError(
+      'MEMORY',
+      `the worker ran out of memory (${text}); make batch.micro smaller, or run fewer workers on this machine`,
+      cause,
+    )
   }
   const known: TrainErrorCode = code === 'ENGINE_UNAVAILABLE' || code === 'MEMORY' || code === 'DATA_CORRUPT' ? code : 'INTERNAL'
   return new TrainError(known, known === 'INTERNAL' ? `computing failed: ${text}` : text, cause)

@@ -55,7 +55,12 @@ export interface ComputeReply {
   readonly seconds: number
   /** Tensors alive in the engine. */
   readonly tensors: number
-  readonly error?: { readonly name: string; readonly code: string | undefined; readonly message: string; readonly stack: string | undefined }
+  readonly error?: {
+    readonly name: string
+    readonly code: string | undefined
+    readonly message: string
+    readonly stack: string | undefined
+  }
 }
 
 /** The first message of the thread: it is ready, and this is the memory the accumulators lie in. */

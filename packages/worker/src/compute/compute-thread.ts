@@ -29,7 +29,15 @@ const weights = new Float32Array(setup.weights)
 function answer(request: ComputeRequest): Omit<ComputeReply, 'id' | 'seconds' | 'tensors'> {
   switch (request.kind) {
     case 'probe':
-      return { probe: probeFingerprint(engine, { network, layout, seed: recipe.seed, batch: recipe.batch, evaluationBatch: recipe.evaluation.batch }) }
+      return {
+        probe: probeFingerprint(engine, {
+          network,
+          layout,
+          seed: recipe.seed,
+          batch: recipe.batch,
+          evaluationBatch: recipe.evaluation.batch,
+        }),
+      }
     case 'setWeights':
       engine.setWeights(weights)
       return {}

@@ -56,7 +56,8 @@ export class ContributionBook<Entry extends BookEntry> {
   acknowledge(key: AcknowledgedKey): Entry {
     const entry = this.inFlight.shift()
     invariant(entry !== undefined, 'an acknowledgement answers something sent')
-    const same = entry.step === key.step && entry.firstLeaf === key.firstLeaf && entry.leafCount === key.leafCount && entry.chunk === key.chunk
+    const same =
+      entry.step === key.step && entry.firstLeaf === key.firstLeaf && entry.leafCount === key.leafCount && entry.chunk === key.chunk
     invariant(same, 'acknowledgements come in the order of arrival')
     this.flightBytes -= entry.bytes
     return entry

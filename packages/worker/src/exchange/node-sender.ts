@@ -39,21 +39,26 @@ export class NodeSender {
   async send(summed: SummedNode, onStale: () => void): Promise<SendOutcome> {
     // the memory may have grown on the other thread: growing it by nothing shows its present length here
     if (this.memory.buffer.byteLength < summed.byteOffset + this.floats * 4) this.memory.grow(0)
-    let stale = false
+    let outcomeOfAll: SendOutcome = 'taken'
+    const comesLate = (): void => {
+      if (outcomeOfAll === 'taken') onStale()
+      outcomeOfAll = 'stale'
+    }
     const chunks = this.slices.flatMap((slice, index) =>
       chunksOfSlice(slice).map(async (chunk) => {
         const outcome = await this.sendChunk(summed, chunk, index)
-        invariant(outcome !== 'MALFORMED', `the averager understands chunk ${String(chunk.chunk)} of leaves ${String(summed.node.first)}+${String(summed.node.count)}`)
-        if (outcome === 'ACCEPTED' || outcome === 'DUPLICATE' || stale) return
-        stale = true
-        onStale()
+        invariant(
+          outcome !== 'MALFORMED',
+          `the averager understands chunk ${String(chunk.chunk)} of leaves ${String(summed.node.first)}+${String(summed.node.count)}`,
+        )
+        if (outcome !== 'ACCEPTED' && outcome !== 'DUPLICATE') comesLate()
       }),
     )
     // all of them, even if one fails: nothing may be in flight when the memory is used again
     const settled = await Promise.allSettled(chunks)
     const failed = settled.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    return stale ? 'stale' : 'taken'
+    return outcomeOfAll
   }
 
   private async sendChunk(summed: SummedNode, chunk: VectorChunk, index: number): Promise<string> {

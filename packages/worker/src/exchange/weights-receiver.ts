@@ -106,7 +106,12 @@ class WeightsFetch {
       if (!this.calls.has(call)) return
       const place = chunkOf(slice, chunk.chunk)
       if (chunk.body.length !== place.floats * 4) {
-        this.stop(new TrainError('INTERNAL', `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(chunk.body.length)} bytes instead of ${String(place.floats * 4)}`))
+        this.stop(
+          new TrainError(
+            'INTERNAL',
+            `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(chunk.body.length)} bytes instead of ${String(place.floats * 4)}`,
+          ),
+        )
         return
       }
       this.write(chunk.body, place.offset * 4)
@@ -136,7 +141,12 @@ class WeightsFetch {
   private retry(slice: Slice, attempt: number, sinceMs: number, reason: string): void {
     const waitMs = backOffMs(RETRY, attempt, performance.now() - sinceMs)
     if (waitMs === undefined) {
-      this.stop(new TrainError('NETWORK', `averager slice ${String(slice.index)} does not hand out weights version ${String(this.version)} (${reason}); the worker leaves`))
+      this.stop(
+        new TrainError(
+          'NETWORK',
+          `averager slice ${String(slice.index)} does not hand out weights version ${String(this.version)} (${reason}); the worker leaves`,
+        ),
+      )
       return
     }
     const timer = setTimeout(() => {

@@ -56,7 +56,11 @@ describe('Prefetch', () => {
   })
 
   it('gives an error to whoever takes the batch', async () => {
-    const prefetch = new Prefetch({ load: async (key: number) => await Promise.reject(new Error(`record ${String(key)}`)), capacity: 2, concurrency: 1 })
+    const prefetch = new Prefetch({
+      load: async (key: number) => await Promise.reject(new Error(`record ${String(key)}`)),
+      capacity: 2,
+      concurrency: 1,
+    })
     prefetch.plan([4])
     await expect(prefetch.take(4)).rejects.toThrow('record 4')
   })

@@ -49,7 +49,7 @@ export class Prefetch<Batch> {
   private pump(): void {
     for (const key of this.wanted) {
       if (this.loading >= this.options.concurrency || this.present.size >= this.options.capacity) return
-      if (!this.present.has(key)) this.start(key)
+      if (!this.present.has(key)) void this.start(key)
     }
   }
 

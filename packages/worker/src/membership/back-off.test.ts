@@ -26,7 +26,12 @@ describe('checkAddress', () => {
   })
 
   it('takes loopback, and anything once it was said', () => {
-    for (const address of ['127.0.0.1:1', 'localhost:1', '[::1]:1']) expect(() => { checkAddress(address, false) }).not.toThrow()
-    expect(() => { checkAddress('10.0.0.1:5000', true) }).not.toThrow()
+    for (const address of ['127.0.0.1:1', 'localhost:1', '[::1]:1'])
+      expect(() => {
+        checkAddress(address, false)
+      }).not.toThrow()
+    expect(() => {
+      checkAddress('10.0.0.1:5000', true)
+    }).not.toThrow()
   })
 })

@@ -29,7 +29,10 @@ export function checkAddress(address: string, insecureNetwork: boolean): void {
   const host = match?.groups?.six ?? match?.groups?.host
   if (host === undefined) throw new TrainError('USAGE', `--join ${address}: give HOST:PORT, as the coordinator printed it`)
   if (!insecureNetwork && !isLoopback(host)) {
-    throw new TrainError('NETWORK', `refusing to join ${address}: there is no encryption yet; say --insecure-network if every machine on the way is yours`)
+    throw new TrainError(
+      'NETWORK',
+      `refusing to join ${address}: there is no encryption yet; say --insecure-network if every machine on the way is yours`,
+    )
   }
 }
 
@@ -93,7 +96,11 @@ export class Membership {
   /** Ends the membership after a last message has been delivered, or after a second. */
   async leave(message: WorkerMessage): Promise<void> {
     if (!this.isOver) {
-      const closed = new Promise<void>((resolve) => this.stream.once('status', () => { resolve() }))
+      const closed = new Promise<void>((resolve) =>
+        this.stream.once('status', () => {
+          resolve()
+        }),
+      )
       this.stream.write(message)
       this.stream.end()
       let timer: NodeJS.Timeout | undefined

@@ -15,7 +15,9 @@ export function reachableAddress(address: string, joined: string): string {
 export function reachableUrl(url: string, joined: string): string {
   const parsed = new URL(url)
   if (!EVERY_INTERFACE.test(parsed.hostname)) return url
-  return url.replace(`@${parsed.host}`, `@${split(joined)[0]}:${parsed.port}`).replace(`//${parsed.host}`, `//${split(joined)[0]}:${parsed.port}`)
+  return url
+    .replace(`@${parsed.host}`, `@${split(joined)[0]}:${parsed.port}`)
+    .replace(`//${parsed.host}`, `//${split(joined)[0]}:${parsed.port}`)
 }
 
 function split(address: string): [host: string, port: string] {

@@ -50,9 +50,22 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const heartbeat = setInterval(() => {
     beat(membership, loop, exchange, preparation)
   }, welcome.heartbeatMs)
-  const consumer = new JobConsumer(admitted.queueName, reachableUrl(admitted.queueUrl, joined), async (job) => { await loop.run(job) }, log)
+  const consumer = new JobConsumer(
+    admitted.queueName,
+    reachableUrl(admitted.queueUrl, joined),
+    async (job) => {
+      await loop.run(job)
+    },
+    log,
+  )
   const stopped = new Promise<undefined>((resolve) => {
-    signal.addEventListener('abort', () => { resolve(undefined) }, { once: true })
+    signal.addEventListener(
+      'abort',
+      () => {
+        resolve(undefined)
+      },
+      { once: true },
+    )
     if (signal.aborted) resolve(undefined)
   })
   try {

@@ -107,7 +107,8 @@ export class SpanLoop {
 
   private async runOne(job: Job): Promise<void> {
     const version = job.kind === 'span' ? job.step : job.version
-    const stale = job.term !== this.options.term ? 'another term' : version < this.committed && version !== this.engineVersion ? 'past' : undefined
+    const stale =
+      job.term !== this.options.term ? 'another term' : version < this.committed && version !== this.engineVersion ? 'past' : undefined
     if (this.stopped || stale !== undefined) {
       this.options.log.info({ job, stale: stale ?? 'stopped' }, 'dropping a job that is out of date')
       return
@@ -116,12 +117,16 @@ export class SpanLoop {
       if (job.kind === 'span') await this.runSpan(job)
       else await this.runEvaluation(job)
     } catch (error) {
-      if (this.stopped || this.inHand?.abort.signal.aborted === true || isInterruption(error)) {
+      if (this.isGivenUp || isInterruption(error)) {
         this.options.log.info({ version, reason: error instanceof Error ? error.message : String(error) }, 'the job was given up')
       } else this.fail(error)
     } finally {
       this.inHand = undefined
     }
+  }
+
+  private get isGivenUp(): boolean {
+    return this.stopped || this.inHand?.abort.signal.aborted === true
   }
 
   private async runSpan(job: SpanJob): Promise<void> {
@@ -150,12 +155,15 @@ export class SpanLoop {
     const outcome = await work.run(() => {
       exchange.weights.want(step + 1)
     })
-    if (outcome.stale || inHand.abort.signal.aborted) {
+    // the last acknowledgement and the commit it led to travel on different connections: what was taken counts
+    if (outcome.stale || (inHand.abort.signal.aborted && outcome.leaves === 0)) {
       log.info({ step, first, count, computed: outcome.leaves }, 'the step was over before the span was')
       return
     }
     const { loadSeconds, computeSeconds, sendSeconds } = outcome
-    tell({ spanFinished: { term, step, firstLeaf: first, leafCount: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds } })
+    tell({
+      spanFinished: { term, step, firstLeaf: first, leafCount: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds },
+    })
     log.debug({ step, first, count: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds }, 'span finished')
   }
 

@@ -96,7 +96,14 @@ describe('SpanWork on the compute thread', () => {
     const weights = new SharedArrayBuffer(layout.size * 4)
     const flat = new Float32Array(weights)
     layout.entries.forEach((entry, index) => {
-      initializeParameter(network, layout, index, recipe.initialization, recipe.seed, flat.subarray(entry.offset, entry.offset + entry.size))
+      initializeParameter(
+        network,
+        layout,
+        index,
+        recipe.initialization,
+        recipe.seed,
+        flat.subarray(entry.offset, entry.offset + entry.size),
+      )
     })
     compute = await ComputeClient.start({ recipe, classes: CLASSES, weights })
     await compute.setWeights()

@@ -60,8 +60,11 @@ export class SpanWork {
   private readonly accumulators = new Map<number, Accumulator>()
   private readonly done = new Set<number>()
   private readonly withdrawn = new Set<number>()
-  private readonly underWay: Promise<void>[] = []
+  /** What the compute thread was asked and has not answered, oldest first. */
+  private underWay: readonly Promise<void>[] = []
   private readonly sending: Promise<void>[] = []
+  /** Nodes that were given to the exchange. */
+  private readonly sent: LeafRange[] = []
   private planChanged = false
   private abandoned = false
   private failure: Error | undefined
@@ -142,21 +145,18 @@ export class SpanWork {
     const held = new Map<string, number>()
     for (const [number, { node }] of this.accumulators) if (node !== undefined) held.set(nodeKey(node), number)
     const ranges = afterWithdrawal(this.job, this.done, this.withdrawn)
-    const sent = this.sent
     return summationPlan({
       leaves: this.tools.leaves,
       ranges,
       microBatches: this.tools.batch.leaf,
       held,
       firstAccumulator: this.nextAccumulator,
-    }).filter((instruction) => !concerns(instruction, sent))
+    }).filter((instruction) => !concerns(instruction, this.sent))
   }
 
   private get atLeafBorder(): boolean {
     return [...this.accumulators.values()].every(({ node }) => node !== undefined)
   }
-
-  private readonly sent: LeafRange[] = []
 
   private async gradient(instruction: GradientInstruction, limit: number): Promise<void> {
     const { batch, compute } = this.tools
@@ -201,7 +201,7 @@ export class SpanWork {
     invariant(accumulator !== undefined, 'a node is sent from an accumulator')
     this.accumulators.delete(instruction.accumulator)
     this.sent.push(instruction.node)
-    const computed = [...this.underWay]
+    const computed = this.underWay
     const work = async (): Promise<void> => {
       try {
         await Promise.all(computed)
@@ -236,14 +236,19 @@ export class SpanWork {
         this.failure ??= error instanceof Error ? error : new Error(String(error))
       })
       .finally(() => {
-        this.underWay.splice(this.underWay.indexOf(tracked), 1)
+        this.underWay = this.underWay.filter((other) => other !== tracked)
       })
-    this.underWay.push(tracked)
+    this.underWay = [...this.underWay, tracked]
   }
 }
 
 /** Whether an instruction belongs to a node that was sent already. */
 function concerns(instruction: Instruction, sent: readonly LeafRange[]): boolean {
-  const node = instruction.kind === 'gradient' ? { first: instruction.leaf, count: 1 } : instruction.kind === 'add' ? instruction.makes : instruction.node
+  const node =
+    instruction.kind === 'gradient'
+      ? { first: instruction.leaf, count: 1 }
+      : instruction.kind === 'add'
+        ? instruction.makes
+        : instruction.node
   return sent.some((other) => node.first >= other.first && node.first + node.count <= other.first + other.count)
 }

@@ -42,7 +42,10 @@ describe('summationPlan', () => {
         for (let count = 1; count <= leaves - first; count++) {
           for (const microBatches of [1, 3]) {
             const plan = summationPlan({ leaves, ranges: [{ first, count }], microBatches })
-            const expected = maximalNodes(leaves, { first, count }).map((node) => [`${String(node.first)}+${String(node.count)}`, definition(node, microBatches)])
+            const expected = maximalNodes(leaves, { first, count }).map((node) => [
+              `${String(node.first)}+${String(node.count)}`,
+              definition(node, microBatches),
+            ])
             expect([...follow(plan)]).toEqual(expected)
           }
         }
@@ -87,7 +90,15 @@ describe('afterWithdrawal', () => {
   it.each([
     { name: 'nothing done, all withdrawn', done: [], withdrawn: [2, 3, 4, 5], left: [] },
     { name: 'the end withdrawn', done: [2], withdrawn: [4, 5], left: [{ first: 2, count: 2 }] },
-    { name: 'what is done stays', done: [2, 3], withdrawn: [2, 3, 4], left: [{ first: 2, count: 2 }, { first: 5, count: 1 }] },
+    {
+      name: 'what is done stays',
+      done: [2, 3],
+      withdrawn: [2, 3, 4],
+      left: [
+        { first: 2, count: 2 },
+        { first: 5, count: 1 },
+      ],
+    },
     { name: 'leaves of others do not matter', done: [], withdrawn: [0, 1, 9], left: [{ first: 2, count: 4 }] },
   ])('$name', ({ done, withdrawn, left }) => {
     expect(afterWithdrawal({ first: 2, count: 4 }, new Set(done), new Set(withdrawn))).toEqual(left)
