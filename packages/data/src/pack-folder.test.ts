@@ -54,6 +54,7 @@ describe('packFolder', () => {
         const tar = extract()
         tar.end(await readFile(join(root, 'out', shard.file)))
         for await (const entry of tar) {
+          expect([entry.header.mtime, entry.header.uid, entry.header.gid, entry.header.mode]).toEqual([new Date(0), 0, 0, 0o644])
           const chunks: Buffer[] = []
           for await (const chunk of entry as AsyncIterable<Buffer>) chunks.push(chunk)
           entries.push([entry.header.name, Buffer.concat(chunks)])
