@@ -1,4 +1,4 @@
-import { invariant } from '@lockstep/shared/errors/train-error.js'
+import { TrainError, invariant } from '@lockstep/shared/errors/train-error.js'
 
 /**
  * The plainest classifier there is, as a yardstick: a picture gets the class of the training picture whose raw pixels are
@@ -43,6 +43,7 @@ export function nearestRow(train: Uint8Array, rowLength: number, query: Uint8Arr
 /**
  * Share of queries whose nearest neighbour has their class.
  * @returns top1 in [0, 1] and the seconds it took
+ * @throws TrainError INTERRUPTED
  */
 export async function nearestNeighbourTop1(
   train: PixelRows,
@@ -61,7 +62,7 @@ export async function nearestNeighbourTop1(
     const row = queries.pixels.subarray(query * rowLength, (query + 1) * rowLength)
     if (train.labels[nearestRow(train.pixels, rowLength, row)] === queries.labels[query]) correct++
     if (query % QUERIES_A_BREATH === 0) {
-      options.signal?.throwIfAborted()
+      if (options.signal?.aborted === true) throw new TrainError('INTERRUPTED', 'stopped while comparing pixels')
       options.onProgress?.(query, count)
       await new Promise((resolve) => setImmediate(resolve))
     }

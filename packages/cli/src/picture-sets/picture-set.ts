@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { packFolder } from '@lockstep/data/pack-folder.js'
 import type { OnDataProgress } from '@lockstep/data/progress.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
@@ -48,7 +48,7 @@ export function makerDigest(parts: readonly string[]): string {
  * @throws TrainError DISK, INTERRUPTED
  */
 export async function makeDataset(
-  directory: string,
+  outDir: string,
   digest: string,
   make: () => { readonly pictures: readonly Picture[]; readonly licenses: string },
   options: MakerOptions,
