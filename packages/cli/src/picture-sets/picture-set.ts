@@ -53,6 +53,7 @@ export async function makeDataset(
   make: () => { readonly pictures: readonly Picture[]; readonly licenses: string },
   options: MakerOptions,
 ): Promise<MadeDataset> {
+  const directory = resolve(outDir)
   const made = {
     directory,
     pictures: join(directory, 'pictures'),
