@@ -1,7 +1,9 @@
 import type { LayersModel, SymbolicTensor } from '@tensorflow/tfjs-node-gpu'
 import type { LayerSpec, Network } from '@lockstep/shared/models/network.js'
-import { customLayers, type CustomLayers, type KeyedDropout } from './custom-layers.js'
+import { convolutionLayer } from './convolution-layer.js'
+import { keyedDropout, type KeyedDropout } from './keyed-dropout.js'
 import type { TensorFlow } from './load-tensorflow.js'
+import { localResponseNormalization } from './local-response-normalization.js'
 
 export interface BuiltModel {
   /** [batch, …inputShape] → [batch, classes], logits. Weights are 0 until they are set. */
@@ -12,17 +14,16 @@ export interface BuiltModel {
 
 /** The tf.layers model of a network. */
 export function buildModel(tf: TensorFlow, network: Network): BuiltModel {
-  const custom = customLayers(tf)
   const dropouts: { layer: KeyedDropout; index: number }[] = []
   const input = tf.input({ shape: [...network.inputShape], name: 'input' })
   let output: SymbolicTensor = input
   network.layers.forEach((spec, index) => {
     if (spec.type === 'dropout') {
-      const layer = custom.dropout(spec)
+      const layer = keyedDropout(tf, spec)
       dropouts.push({ layer, index })
       output = layer.apply(output) as SymbolicTensor
     } else {
-      output = layerOf(tf, custom, spec).apply(output) as SymbolicTensor
+      output = layerOf(tf, spec, index === 0).apply(output) as SymbolicTensor
     }
   })
   return { model: tf.model({ inputs: input, outputs: output, name: network.name }), dropouts }
@@ -31,22 +32,14 @@ export function buildModel(tf: TensorFlow, network: Network): BuiltModel {
 // Zeros, because the averager's weights replace them before the first use; the memory behind them is never touched.
 const initializers = { kernelInitializer: 'zeros', biasInitializer: 'zeros' } as const
 
-function layerOf(tf: TensorFlow, custom: CustomLayers, spec: Exclude<LayerSpec, { type: 'dropout' }>) {
+function layerOf(tf: TensorFlow, spec: Exclude<LayerSpec, { type: 'dropout' }>, first: boolean) {
   switch (spec.type) {
     case 'convolution':
-      return tf.layers.conv2d({
-        name: spec.name,
-        filters: spec.filters,
-        kernelSize: spec.kernel,
-        strides: spec.stride,
-        padding: spec.padding,
-        activation: spec.activation,
-        ...initializers,
-      })
+      return convolutionLayer(tf, spec, first)
     case 'maxPooling':
       return tf.layers.maxPooling2d({ name: spec.name, poolSize: spec.size, strides: spec.stride, padding: 'valid' })
     case 'localResponseNormalization':
-      return custom.localResponseNormalization(spec)
+      return localResponseNormalization(tf, spec)
     case 'flatten':
       return tf.layers.flatten({ name: spec.name })
     case 'globalAveragePooling':

@@ -8,13 +8,19 @@ export type TensorFlow = typeof tensorflow
 /** Backend calls that tfjs' public types leave out: an operation of TensorFlow by its name. */
 export interface NativeBackend {
   executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly unknown[]): tensorflow.Tensor
-  readonly binding: { readonly TF_ATTR_TYPE: number; readonly TF_FLOAT: number; readonly TF_Version: string }
+  readonly binding: {
+    readonly TF_ATTR_TYPE: number
+    readonly TF_ATTR_STRING: number
+    readonly TF_FLOAT: number
+    readonly TF_Version: string
+  }
 }
 
-interface OperationAttribute {
+/** An attribute of an operation; `type` is one of the binding's TF_ATTR numbers. */
+export interface OperationAttribute {
   readonly name: string
   readonly type: number
-  readonly value: number
+  readonly value: number | string
 }
 
 let loaded: TensorFlow | undefined
