@@ -21,8 +21,9 @@ export class DoomedParent {
    * @throws Error with its stderr when it ends without having said anything
    */
   static async start(text: string): Promise<{ parent: DoomedParent; said: unknown }> {
-    const code = `const say = (value) => process.stdout.write(JSON.stringify(value) + '\\n')\n${text}`
-    const child = spawn(process.execPath, ['--input-type=module', '-e', code], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    // It ends with the test at the latest, also when that fails before it could kill it.
+    const code = `process.stdin.resume().on('end', () => process.exit())\nconst say = (value) => process.stdout.write(JSON.stringify(value) + '\\n')\n${text}`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code], { detached: true, stdio: ['pipe', 'pipe', 'pipe'] })
     let output = ''
     let complaint = ''
     child.stderr.on('data', (part: Buffer) => (complaint += part.toString()))

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DoomedParent, isRunning, until } from './doomed-parent.js'
 import { LocalWorkers, type LocalWorkerExit } from './local-workers.js'
@@ -16,7 +17,7 @@ afterEach(async () => {
 /** Ends politely when its lifeline does, as a worker does. */
 const POLITE = `process.stdin.resume().on('end', () => process.exit(0)); process.on('SIGTERM', () => undefined); console.log('ready')`
 /** Hears nothing, and has a child of its own. */
-const STUBBORN = `process.on('SIGTERM', () => undefined); console.log('child ' + require('node:child_process').spawn('sleep', ['60']).pid); setInterval(() => undefined, 1000)`
+const STUBBORN = `process.on('SIGTERM', () => undefined); console.log('child ' + require('node:child_process').spawn('sleep', ['30']).pid); setTimeout(() => undefined, 30_000)`
 
 const command = (text: string): [string, ...string[]] => [process.execPath, '-e', text, '--']
 const workersOf = (text: string): LocalWorkers =>
@@ -99,6 +100,7 @@ describe('LocalWorkers', () => {
     const pids = said as number[]
     await until(async () => (await logged('a')).includes('ready') && (await logged('b')).includes('ready'))
     parent.signalGroup('SIGINT')
+    await sleep(200) // a signal that did reach them needs a moment to show
     for (const pid of pids) expect(await isRunning(pid)).toBe(true)
     await parent.kill('SIGKILL')
     for (const pid of pids) await until(async () => !(await isRunning(pid)))

@@ -8,7 +8,6 @@ import { decodeEvents, encodeEvent } from './event-records.js'
 import { metricsLine, staysAfterCut, type EvaluationMetrics, type StepMetrics } from './metrics-lines.js'
 
 export const METRICS_FILE = 'metrics.jsonl'
-const EVENTS = /^events\.out\.tfevents\./
 
 /** What a run measures: metrics.jsonl for programs, an events file for TensorBoard. */
 export class MetricsLog {

@@ -15,7 +15,7 @@ describe('parseQueueAddress', () => {
   })
 
   it.each(['http://host', 'localhost:6379', '', 'redis://', 'redis://host/name'])('refuses %j', (text) => {
-    expect(() => parseQueueAddress(text)).toThrowError(expect.objectContaining({ code: 'RECIPE_INVALID' }) as Error)
+    expect(() => parseQueueAddress(text)).toThrow(expect.objectContaining({ code: 'RECIPE_INVALID' }) as Error)
   })
 
   it('names no password when it refuses', () => {

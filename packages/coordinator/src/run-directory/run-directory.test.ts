@@ -93,7 +93,7 @@ describe('terms and the lock', () => {
       const { RunDirectory } = await import(${module})
       const run = await RunDirectory.open(${JSON.stringify(run.path)})
       await run.lock()
-      say(spawn('sleep', ['60'], { detached: true, stdio: 'ignore' }).pid)
+      say(spawn('sleep', ['30'], { detached: true, stdio: 'ignore' }).pid)
       setInterval(() => undefined, 1000)`)
     const child = said as number
     await expect(run.lock()).rejects.toEqual(
