@@ -2,12 +2,12 @@ import { parentPort } from 'node:worker_threads'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { faultOf, type Answer, type Numbered } from './thread-messages.js'
 
-/** The other end of AskingThread: answers every request, and tells news. Call it once, in the thread. */
-export function answerRequests<Request, News = never>(handle: (request: Request) => unknown): (news: News) => void {
+/** The other end of AskingThread: answers every request, in order, and tells news. Called once, in the thread. */
+export function answerRequests(handle: (request: unknown) => unknown): (news: unknown) => void {
   const port = parentPort
   invariant(port !== null, 'this file runs as a worker thread')
   let turn = Promise.resolve()
-  const answer = async ({ id, request }: Numbered<Request>): Promise<void> => {
+  const answer = async ({ id, request }: Numbered<unknown>): Promise<void> => {
     let reply: Answer
     try {
       reply = { id, value: await handle(request) }
@@ -16,7 +16,7 @@ export function answerRequests<Request, News = never>(handle: (request: Request)
     }
     port.postMessage({ answer: reply })
   }
-  port.on('message', (message: Numbered<Request>) => {
+  port.on('message', (message: Numbered<unknown>) => {
     turn = turn.then(() => answer(message))
   })
   return (news) => {

@@ -70,11 +70,16 @@ describe('digests and checkpoints of the averager', () => {
     averager.write('velocity', 0, leafGradient(9, 8, SIZE))
     await averager.open(4)
     const [weights, velocity] = [leafGradient(9, 9, SIZE), leafGradient(9, 8, SIZE)]
-    expect(await averager.digest(4, suffix)).toEqual({ weightsDigest: sha256(bytesOf(weights)), stateDigest: sha256(bytesOf(weights), bytesOf(velocity), suffix) })
+    expect(await averager.digest(4, suffix)).toEqual({
+      weightsDigest: sha256(bytesOf(weights)),
+      stateDigest: sha256(bytesOf(weights), bytesOf(velocity), suffix),
+    })
     await step(4)
     const digests = await averager.digest(5, suffix)
     expect(digests.weightsDigest).toBe(sha256(bytesOf(averager.read('weights', 0, SIZE))))
-    expect(digests.stateDigest).toBe(sha256(bytesOf(averager.read('weights', 0, SIZE)), bytesOf(averager.read('velocity', 0, SIZE)), suffix))
+    expect(digests.stateDigest).toBe(
+      sha256(bytesOf(averager.read('weights', 0, SIZE)), bytesOf(averager.read('velocity', 0, SIZE)), suffix),
+    )
   })
 
   it('keep the version of the call while the next steps overwrite its buffers', async () => {
@@ -107,7 +112,9 @@ describe('digests and checkpoints of the averager', () => {
     await step(0)
     await step(1)
     const digests = await Promise.all(writing)
-    expect(new Set(digests.map(({ stateDigest }) => stateDigest))).toEqual(new Set([sha256(bytesOf(leafGradient(9, 9, SIZE)), new Uint8Array(4 * SIZE), suffix)]))
+    expect(new Set(digests.map(({ stateDigest }) => stateDigest))).toEqual(
+      new Set([sha256(bytesOf(leafGradient(9, 9, SIZE)), new Uint8Array(4 * SIZE), suffix)]),
+    )
     const [pinned, free] = [await averager.digest(2, suffix), averager]
     await averager.close()
     averager = await Averager.start({ ...sender, layout, leaves: 2, optimizer, slices: 1, host: '127.0.0.1', insecureNetwork: false })

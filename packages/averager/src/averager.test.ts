@@ -29,7 +29,16 @@ afterEach(async () => {
 })
 
 async function startAverager(changes: Partial<AveragerOptions> = {}): Promise<Averager> {
-  const averager = await Averager.start({ ...sender, layout, leaves: LEAVES, optimizer, slices: 3, host: '127.0.0.1', insecureNetwork: false, ...changes })
+  const averager = await Averager.start({
+    ...sender,
+    layout,
+    leaves: LEAVES,
+    optimizer,
+    slices: 3,
+    host: '127.0.0.1',
+    insecureNetwork: false,
+    ...changes,
+  })
   closers.push(() => averager.close())
   return averager
 }
@@ -48,7 +57,11 @@ class Reference {
   readonly velocity = new Float32Array(SIZE)
 
   step(step: number, leaves = LEAVES): void {
-    referenceUpdate(this.weights, this.velocity, nodeGradient(step, { first: 0, count: leaves }, SIZE), { momentum: optimizer.momentum, rate: RATE, decayOf })
+    referenceUpdate(this.weights, this.velocity, nodeGradient(step, { first: 0, count: leaves }, SIZE), {
+      momentum: optimizer.momentum,
+      rate: RATE,
+      decayOf,
+    })
   }
 }
 
@@ -84,7 +97,9 @@ describe('averager', () => {
       expect(told).toMatchObject({ step, finite: true, samples: 4 * LEAVES, correctTop5: LEAVES })
       reference.step(step)
       expectSame(await fetched, reference.weights) // provisional: before the commit
-      expect(covered.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i)).sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+      expect(covered.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i)).sort()).toEqual([
+        0, 1, 2, 3, 4, 5, 6, 7,
+      ])
       averager.removeAllListeners('covered')
       await averager.commit(step + 1)
       expectSame(averager.read('weights', 0, SIZE), reference.weights)
@@ -151,7 +166,15 @@ describe('averager', () => {
     expect(outcomes).toEqual(['FUTURE_STEP', 'OTHER_RUN', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP', ...malformed, 'ACCEPTED', 'DUPLICATE'])
     await client.send(5, leaf(0), values, other)
     expect((await client.outcomes(14)).at(-1)).toMatchObject({ step: 5, firstLeaf: 0, leafCount: 1, chunk: 0, outcome: 'ACCEPTED' })
-    expect(averager.counters()).toEqual({ ACCEPTED: 2, DUPLICATE: 1, OTHER_RUN: 1, OTHER_TERM: 1, PAST_STEP: 1, FUTURE_STEP: 2, MALFORMED: 6 })
+    expect(averager.counters()).toEqual({
+      ACCEPTED: 2,
+      DUPLICATE: 1,
+      OTHER_RUN: 1,
+      OTHER_TERM: 1,
+      PAST_STEP: 1,
+      FUTURE_STEP: 2,
+      MALFORMED: 6,
+    })
   })
 
   it('drops a provisional version as if it had never been, and the step done again has the same bits', async () => {
@@ -169,7 +192,11 @@ describe('averager', () => {
     const begun = new Promise<void>((resolve) => {
       resolveBegun = resolve
     })
-    const aborted = expect(client.weights(1, () => { resolveBegun() })).rejects.toMatchObject({ code: 10 }) // ABORTED
+    const aborted = expect(
+      client.weights(1, () => {
+        resolveBegun()
+      }),
+    ).rejects.toMatchObject({ code: 10 }) // ABORTED
     const chunks = client.chunks()
     for (const address of chunks.slice(0, 1)) await client.send(0, whole, poison, address)
     await client.sendNode(0, { first: 4, count: 4 }, poison)

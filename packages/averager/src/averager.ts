@@ -34,7 +34,7 @@ interface AveragerEvents {
   error: [Error]
 }
 
-type SliceThread = AskingThread<SliceRequest | { readonly type: 'start' }, SliceEvent>
+type SliceThread = AskingThread<SliceRequest, SliceEvent>
 
 interface RunningSlice extends SliceReady {
   readonly slice: Slice
@@ -149,7 +149,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
   }
 
   *#views(kind: StateKind, side: Side): Generator<{ slice: Slice; view: Float32Array }> {
-    for (const { slice, memory, buffers } of this.#slices) yield { slice, view: new Float32Array(memory.buffer, buffers[kind][side], slice.size) }
+    for (const { slice, memory, buffers } of this.#slices)
+      yield { slice, view: new Float32Array(memory.buffer, buffers[kind][side], slice.size) }
   }
 
   /** The side of the committed version. */
@@ -181,7 +182,10 @@ export class Averager extends EventEmitter<AveragerEvents> {
 
   /** Makes the provisional version, whole, the committed one. */
   async commit(version: number): Promise<void> {
-    invariant(version === this.#committed + 1 && this.#reducedSlices === this.#slices.length, 'only a whole provisional version is committed')
+    invariant(
+      version === this.#committed + 1 && this.#reducedSlices === this.#slices.length,
+      'only a whole provisional version is committed',
+    )
     this.#committed = version
     this.#reducedSlices = 0
     await this.#askAll({ type: 'commit', version })

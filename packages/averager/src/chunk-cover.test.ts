@@ -46,7 +46,11 @@ describe('chunk cover', () => {
   it('tells what a node replaces and which leaves it newly covers', () => {
     const cover = new ChunkCover<string>(8)
     for (const range of [node(6, 1), node(1, 1), node(4, 1)]) arrive(cover, range)
-    expect(cover.place(node(0, 8), 'all')).toEqual({ outcome: 'accepted', replaced: ['6', '1', '4'], covered: [node(0, 1), node(2, 2), node(5, 1), node(7, 1)] })
+    expect(cover.place(node(0, 8), 'all')).toEqual({
+      outcome: 'accepted',
+      replaced: ['6', '1', '4'],
+      covered: [node(0, 1), node(2, 2), node(5, 1), node(7, 1)],
+    })
     expect(cover.root).toBe('all')
   })
 

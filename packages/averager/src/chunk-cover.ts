@@ -2,7 +2,9 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { parentOf, type LeafRange } from '@lockstep/shared/reduction/tree.js'
 
 /** What to do with an arriving node: drop it, or take it, letting go of the bodies it makes superfluous. */
-export type Placement<Body> = { readonly outcome: 'duplicate' } | { readonly outcome: 'accepted'; readonly replaced: readonly Body[]; readonly covered: readonly LeafRange[] }
+export type Placement<Body> =
+  | { readonly outcome: 'duplicate' }
+  | { readonly outcome: 'accepted'; readonly replaced: readonly Body[]; readonly covered: readonly LeafRange[] }
 
 interface Present<Body> {
   readonly node: LeafRange

@@ -25,7 +25,10 @@ export interface Expectation {
 }
 
 /** The refusal a contribution earns, or undefined if it may be placed. Its floats are not looked at. */
-export function refusalOf(contribution: Contribution__Output, expected: Expectation): Exclude<Outcome, 'ACCEPTED' | 'DUPLICATE'> | undefined {
+export function refusalOf(
+  contribution: Contribution__Output,
+  expected: Expectation,
+): Exclude<Outcome, 'ACCEPTED' | 'DUPLICATE'> | undefined {
   const { run, term, step, firstLeaf, leafCount, chunk, body, statistics } = contribution
   if (run !== expected.run) return 'OTHER_RUN'
   if (term !== expected.term) return 'OTHER_TERM'

@@ -60,11 +60,19 @@ export class ContributionClient {
   }
 
   /** Sends one chunk; waits while the wire is full. `changes` spoil it. */
-  async send(step: number, node: LeafRange, values: Float32Array, address: ChunkAddress, changes: Partial<Contribution> = {}): Promise<void> {
+  async send(
+    step: number,
+    node: LeafRange,
+    values: Float32Array,
+    address: ChunkAddress,
+    changes: Partial<Contribution> = {},
+  ): Promise<void> {
     const { slice, chunk } = address
     const stream = this.#streams[slice.index]
     const statistics =
-      slice.index === 0 && chunk === 0 ? { lossSum: 0.1 * (node.first + 1), samples: 4 * node.count, correctTop1: node.first, correctTop5: node.count } : null
+      slice.index === 0 && chunk === 0
+        ? { lossSum: 0.1 * (node.first + 1), samples: 4 * node.count, correctTop1: node.first, correctTop5: node.count }
+        : null
     const body = ContributionClient.body(values, address)
     const contribution = { ...this.#sender, step, firstLeaf: node.first, leafCount: node.count, chunk, body, statistics, ...changes }
     if (stream?.write(contribution) === false) await new Promise((resolve) => stream.once('drain', resolve))

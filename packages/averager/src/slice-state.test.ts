@@ -19,7 +19,14 @@ interface Told {
 
 function start(leaves: number, arena = Arena.create()): { slice: SliceState; told: Told; arena: Arena } {
   const told: Told = { covered: [], chunks: [], reduced: [] }
-  const options = { run: 'r', term: 1, leaves, slice: { index: 1, offset: 7, size: SIZE }, momentum: MOMENTUM, decayRanges: [{ offset: 0, size: SIZE, decay: DECAY }] }
+  const options = {
+    run: 'r',
+    term: 1,
+    leaves,
+    slice: { index: 1, offset: 7, size: SIZE },
+    momentum: MOMENTUM,
+    decayRanges: [{ offset: 0, size: SIZE, decay: DECAY }],
+  }
   const slice = new SliceState(options, arena, {
     covered: (range) => told.covered.push(range),
     chunkUpdated: (chunk) => told.chunks.push(chunk),
@@ -34,7 +41,16 @@ function contribute(slice: SliceState, step: number, node: LeafRange, chunk: num
   // off by one byte: what gRPC hands over is aligned to nothing
   const body = Buffer.alloc(values.byteLength + 1).subarray(1)
   body.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-  const message: Contribution__Output = { run: 'r', term: 1, step, firstLeaf: node.first, leafCount: node.count, chunk, body, statistics: null }
+  const message: Contribution__Output = {
+    run: 'r',
+    term: 1,
+    step,
+    firstLeaf: node.first,
+    leafCount: node.count,
+    chunk,
+    body,
+    statistics: null,
+  }
   return slice.contribute(message)
 }
 
@@ -43,7 +59,11 @@ const leaf = (first: number): LeafRange => ({ first, count: 1 })
 function expectVersion(slice: SliceState, version: number, leaves: number): void {
   const [weights, velocity] = [new Float32Array(SIZE), new Float32Array(SIZE)]
   for (let step = 0; step < version; step++) {
-    referenceUpdate(weights, velocity, nodeGradient(step, { first: 0, count: leaves }, SIZE), { momentum: MOMENTUM, rate: RATE, decayOf: () => DECAY })
+    referenceUpdate(weights, velocity, nodeGradient(step, { first: 0, count: leaves }, SIZE), {
+      momentum: MOMENTUM,
+      rate: RATE,
+      decayOf: () => DECAY,
+    })
   }
   const actual = Buffer.concat([slice.weights(version, 0), slice.weights(version, 1)])
   expect(Buffer.compare(actual, Buffer.from(weights.buffer))).toBe(0)
@@ -105,7 +125,8 @@ describe('slice state', () => {
       for (const chunk of [0, 1]) {
         contribute(slice, step, leaf(0), chunk)
         contribute(slice, step, leaf(1), chunk) // a sum, in a block
-        if (step % 2 === 0) contribute(slice, step, { first: 0, count: 4 }, chunk) // replaced before it was used
+        if (step % 2 === 0)
+          contribute(slice, step, { first: 0, count: 4 }, chunk) // replaced before it was used
         else for (const first of [3, 2]) contribute(slice, step, leaf(first), chunk)
       }
       slice.commit(step + 1)

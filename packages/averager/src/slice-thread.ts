@@ -16,7 +16,7 @@ import { WeightsStreams } from './weights-streams.js'
 
 const { options, host, insecureNetwork, counters } = workerData as SliceThreadData
 const outcomeCounts = new Int32Array(counters)
-const tell = answerRequests<SliceRequest | { type: 'start' }, SliceEvent>(handle)
+const tell: (event: SliceEvent) => void = answerRequests((request) => handle(request as SliceRequest))
 const server = createServer()
 let attempt = 0
 let started: { state: SliceState; streams: WeightsStreams } | undefined
@@ -70,7 +70,7 @@ function serveContributions(call: ServerDuplexStream<Contribution__Output, Ackno
   call.on('error', () => undefined)
 }
 
-async function handle(request: SliceRequest | { type: 'start' }): Promise<unknown> {
+async function handle(request: SliceRequest): Promise<unknown> {
   if (request.type === 'start') return await start()
   if (started === undefined) throw new Error('the slice has not started')
   const { state, streams } = started
@@ -84,10 +84,16 @@ async function handle(request: SliceRequest | { type: 'start' }): Promise<unknow
       break
     case 'commit':
       state.commit(request.version)
-      streams.abort((version) => version < request.version, `weights version ${String(request.version)} was committed meanwhile; ask for that one`)
+      streams.abort(
+        (version) => version < request.version,
+        `weights version ${String(request.version)} was committed meanwhile; ask for that one`,
+      )
       break
     case 'drop':
-      streams.abort((version) => version === request.version, `the provisional weights version ${String(request.version)} was dropped; forget what came of it`)
+      streams.abort(
+        (version) => version === request.version,
+        `the provisional weights version ${String(request.version)} was dropped; forget what came of it`,
+      )
       state.drop(request.version)
       break
     case 'pin':

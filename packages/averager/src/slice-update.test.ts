@@ -2,10 +2,22 @@ import { describe, expect, it } from 'vitest'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { cutRanges, decayRangesOf } from './slice-update.js'
 
-const entry = (name: string, offset: number, size: number, kind: 'kernel' | 'bias'): ParameterLayout['entries'][number] => ({ name, shape: [size], offset, size, kind })
+const entry = (name: string, offset: number, size: number, kind: 'kernel' | 'bias'): ParameterLayout['entries'][number] => ({
+  name,
+  shape: [size],
+  offset,
+  size,
+  kind,
+})
 const layout: ParameterLayout = {
   size: 45,
-  entries: [entry('a/kernel', 0, 10, 'kernel'), entry('a/bias', 10, 2, 'bias'), entry('b/kernel', 12, 20, 'kernel'), entry('b/bias', 32, 3, 'bias'), entry('c/kernel', 35, 10, 'kernel')],
+  entries: [
+    entry('a/kernel', 0, 10, 'kernel'),
+    entry('a/bias', 10, 2, 'bias'),
+    entry('b/kernel', 12, 20, 'kernel'),
+    entry('b/bias', 32, 3, 'bias'),
+    entry('c/kernel', 35, 10, 'kernel'),
+  ],
 }
 const optimizer = { type: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 0.5, decayOn: 'kernels' } as const
 const slice = { index: 1, offset: 5, size: 35 }

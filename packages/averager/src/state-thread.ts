@@ -7,8 +7,13 @@ import type { StateRequest, StateThreadData } from './thread-messages.js'
 
 const { slices, layout } = workerData as StateThreadData
 
-answerRequests<StateRequest>((request) => {
-  const state: StateBytes = { weights: rangesOf('weights', request.side), velocity: rangesOf('velocity', request.side), suffix: request.suffix }
+answerRequests((message) => {
+  const request = message as StateRequest
+  const state: StateBytes = {
+    weights: rangesOf('weights', request.side),
+    velocity: rangesOf('velocity', request.side),
+    suffix: request.suffix,
+  }
   if (request.type === 'digest') return digestState(state)
   return writeCheckpoint(request.path, layout, request.metadata, state)
 })

@@ -17,6 +17,7 @@ export interface SliceThreadData {
 }
 
 export type SliceRequest =
+  | { readonly type: 'start' }
   | { readonly type: 'open'; readonly version: number }
   | { readonly type: 'beginStep'; readonly step: number; readonly rate: number; readonly attempt: number }
   | { readonly type: 'commit'; readonly version: number }
@@ -49,7 +50,13 @@ export interface StateThreadData {
 
 export type StateRequest =
   | { readonly type: 'digest'; readonly side: Side; readonly suffix: Uint8Array }
-  | { readonly type: 'checkpoint'; readonly side: Side; readonly suffix: Uint8Array; readonly path: string; readonly metadata: UnsealedMetadata }
+  | {
+      readonly type: 'checkpoint'
+      readonly side: Side
+      readonly suffix: Uint8Array
+      readonly path: string
+      readonly metadata: UnsealedMetadata
+    }
 
 /** A question with a number, and its answer. */
 export interface Numbered<Request> {

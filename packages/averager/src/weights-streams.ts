@@ -53,8 +53,10 @@ export class WeightsStreams {
     const committed = this.#state.committed
     if (run !== this.#identity.run) return `this averager serves run ${this.#identity.run}, not ${run}; join again`
     if (term !== this.#identity.term) return `this averager serves term ${String(this.#identity.term)}, not ${String(term)}; join again`
-    if (version < committed) return `weights version ${String(version)} is gone: version ${String(committed)} is committed; ask for that one or a later one`
-    if (version > committed + 2) return `weights version ${String(version)} is too far ahead: version ${String(committed)} is committed; ask again later`
+    if (version < committed)
+      return `weights version ${String(version)} is gone: version ${String(committed)} is committed; ask for that one or a later one`
+    if (version > committed + 2)
+      return `weights version ${String(version)} is too far ahead: version ${String(committed)} is committed; ask again later`
     return undefined
   }
 

@@ -65,7 +65,12 @@ function headerOf(layout: ParameterLayout, metadata: UnsealedMetadata, digests: 
  * whole. Synchronous: it belongs into a thread that has nothing else to do.
  * @throws TrainError DISK naming file and remedy; nothing half-written stays
  */
-export function writeCheckpoint(path: string, layout: ParameterLayout, metadata: UnsealedMetadata, state: StateBytes): StateDigests & { bytes: number } {
+export function writeCheckpoint(
+  path: string,
+  layout: ParameterLayout,
+  metadata: UnsealedMetadata,
+  state: StateBytes,
+): StateDigests & { bytes: number } {
   const partial = join(dirname(path), `.${basename(path)}.partial`)
   try {
     const written = writeAside(partial, layout, metadata, state)
@@ -78,7 +83,12 @@ export function writeCheckpoint(path: string, layout: ParameterLayout, metadata:
   }
 }
 
-function writeAside(partial: string, layout: ParameterLayout, metadata: UnsealedMetadata, state: StateBytes): StateDigests & { bytes: number } {
+function writeAside(
+  partial: string,
+  layout: ParameterLayout,
+  metadata: UnsealedMetadata,
+  state: StateBytes,
+): StateDigests & { bytes: number } {
   const unknown = '0'.repeat(64)
   const { length } = headerOf(layout, metadata, { weightsDigest: unknown, stateDigest: unknown }, state.suffix)
   const file = openSync(partial, 'w')
@@ -100,7 +110,7 @@ function writeAside(partial: string, layout: ParameterLayout, metadata: Unsealed
 }
 
 function writeFully(file: number, bytes: Uint8Array, position: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done, position + done)
+  for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done, bytes.length - done, position + done)
 }
 
 function syncDirectory(directory: string): void {

@@ -31,14 +31,23 @@ const weights = Float32Array.from({ length: layout.size }, (_, i) => i / 7)
 const velocity = Float32Array.from({ length: layout.size }, (_, i) => -i / 3)
 const bytesOf = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 const suffix = Buffer.from('{"nextStep":7,"word":"Größe"}')
-const state: StateBytes = { weights: [bytesOf(weights.subarray(0, 1001)), bytesOf(weights.subarray(1001))], velocity: [bytesOf(velocity)], suffix }
+const state: StateBytes = {
+  weights: [bytesOf(weights.subarray(0, 1001)), bytesOf(weights.subarray(1001))],
+  velocity: [bytesOf(velocity)],
+  suffix,
+}
 const metadata: UnsealedMetadata = {
   format: 1,
   step: 7,
   run: 'run-1',
   seed: 1,
   recipe: recipeSchema.parse({ name: 'x', model: { name: 'vgg-a' }, data: { train: '/data' }, steps: 10 }),
-  network: { name: 'vgg-a', inputShape: [32, 32, 3], classes: 2, layers: [{ type: 'dense', name: 'predictions', units: 2, activation: 'linear' }] },
+  network: {
+    name: 'vgg-a',
+    inputShape: [32, 32, 3],
+    classes: 2,
+    layers: [{ type: 'dense', name: 'predictions', units: 2, activation: 'linear' }],
+  },
   preprocessing: { inputSize: 32, classes: ['a', 'b'] },
   schedule: { rate: 0.01 },
   fingerprint: 'f'.repeat(64),
@@ -85,7 +94,10 @@ describe('checkpoint', () => {
     contents[position] = (contents[position] ?? 0) ^ 1
     writeFileSync(path, contents)
     const checkpoint = await openCheckpoint(path)
-    await expect(checkpoint.verify()).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining(what) as string })
+    await expect(checkpoint.verify()).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining(what) as string,
+    })
     await checkpoint.close()
   })
 
@@ -94,29 +106,52 @@ describe('checkpoint', () => {
     for (const length of [bytes - 1, bytes - 4 * layout.size, 5000, 100, 7, 0]) {
       truncateSync(path, length)
       const opening = openCheckpoint(path)
-      await expect(opening).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(/^[^\n]*step-00000007[^\n]*; use another checkpoint[^\n]*$/) as string })
+      await expect(opening).rejects.toMatchObject({
+        code: 'CHECKPOINT_INVALID',
+        message: expect.stringMatching(/^[^\n]*step-00000007[^\n]*; use another checkpoint[^\n]*$/) as string,
+      })
     }
   })
 
   it('refuses what is missing, a directory, and metadata of another version', async () => {
-    await expect(openCheckpoint(path)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('does not exist') as string })
-    await expect(openCheckpoint(directory)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('not a file') as string })
+    await expect(openCheckpoint(path)).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining('does not exist') as string,
+    })
+    await expect(openCheckpoint(directory)).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining('not a file') as string,
+    })
     writeFileSync(path, encodeHeader([], { lockstep: JSON.stringify({ ...metadata, format: 2 }) }))
-    await expect(openCheckpoint(path)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('another version') as string })
+    await expect(openCheckpoint(path)).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining('another version') as string,
+    })
     writeFileSync(path, encodeHeader([], { lockstep: '{' }))
-    await expect(openCheckpoint(path)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('damaged metadata') as string })
+    await expect(openCheckpoint(path)).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining('damaged metadata') as string,
+    })
   })
 
   it('opens safetensors from elsewhere as tensors only', async () => {
-    const header = Buffer.from(JSON.stringify({ a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] }, b: { dtype: 'F16', shape: [1], data_offsets: [8, 10] } }))
+    const header = Buffer.from(
+      JSON.stringify({ a: { dtype: 'F32', shape: [2], data_offsets: [0, 8] }, b: { dtype: 'F16', shape: [1], data_offsets: [8, 10] } }),
+    )
     const length = Buffer.alloc(8)
     length.writeBigUInt64LE(BigInt(header.length))
     writeFileSync(path, Buffer.concat([length, header, bytesOf(Float32Array.of(1.5, -2)), Buffer.alloc(2)]))
     const file = await openTensorFile(path)
     expect(await file.read('a')).toEqual(Float32Array.of(1.5, -2))
-    await expect(file.read('b')).rejects.toMatchObject({ code: 'CHECKPOINT_MISMATCH', message: expect.stringContaining('float32') as string })
+    await expect(file.read('b')).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+      message: expect.stringContaining('float32') as string,
+    })
     await file.close()
-    await expect(openCheckpoint(path)).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining('initialization.from') as string })
+    await expect(openCheckpoint(path)).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringContaining('initialization.from') as string,
+    })
   })
 })
 
@@ -125,13 +160,20 @@ describe('a checkpoint that cannot be written', () => {
     writeFileSync(path, 'older')
     symlinkSync('/dev/full', join(directory, '.step-00000007.safetensors.partial'))
     const write = (): unknown => writeCheckpoint(path, layout, metadata, state)
-    expect(write).toThrow(expect.objectContaining({ code: 'DISK', message: expect.stringMatching(/^[^\n]*step-00000007\.safetensors: the disk is full \(ENOSPC\); free space[^\n]*$/) as string }))
+    expect(write).toThrow(
+      expect.objectContaining({
+        code: 'DISK',
+        message: expect.stringMatching(/^[^\n]*step-00000007\.safetensors: the disk is full \(ENOSPC\); free space[^\n]*$/) as string,
+      }),
+    )
     expect(readdirSync(directory)).toEqual(['step-00000007.safetensors'])
     expect(readFileSync(path, 'utf8')).toBe('older')
   })
 
   it('names a folder that is not there', () => {
     const write = (): unknown => writeCheckpoint(join(directory, 'gone', 'x.safetensors'), layout, metadata, state)
-    expect(write).toThrow(expect.objectContaining({ code: 'DISK', message: expect.stringContaining('see that the folder exists') as string }))
+    expect(write).toThrow(
+      expect.objectContaining({ code: 'DISK', message: expect.stringContaining('see that the folder exists') as string }),
+    )
   })
 })

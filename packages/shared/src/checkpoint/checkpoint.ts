@@ -29,9 +29,13 @@ export class TensorFile {
    */
   async read(name: string): Promise<Float32Array> {
     const tensor = this.tensors.get(name)
-    if (tensor === undefined) throw new TrainError('CHECKPOINT_MISMATCH', `${this.path} has no tensor ${name}; see \`lockstep inspect\` for those it has`)
+    if (tensor === undefined)
+      throw new TrainError('CHECKPOINT_MISMATCH', `${this.path} has no tensor ${name}; see \`lockstep inspect\` for those it has`)
     if (tensor.dtype !== 'F32') {
-      throw new TrainError('CHECKPOINT_MISMATCH', `tensor ${name} of ${this.path} is ${tensor.dtype}; convert the file to float32 (F32) first`)
+      throw new TrainError(
+        'CHECKPOINT_MISMATCH',
+        `tensor ${name} of ${this.path} is ${tensor.dtype}; convert the file to float32 (F32) first`,
+      )
     }
     const values = new Float32Array(tensor.bytes / Float32Array.BYTES_PER_ELEMENT)
     const bytes = new Uint8Array(values.buffer)
@@ -41,9 +45,10 @@ export class TensorFile {
 
   /** Fills `bytes` from a position in the file. */
   protected async readBytes(bytes: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesRead } = await this.#handle.read(bytes, done, bytes.length - done, position + done)
-      if (bytesRead === 0) throw new TrainError('CHECKPOINT_INVALID', `${this.path} became shorter while it was read; use another checkpoint`)
+      if (bytesRead === 0)
+        throw new TrainError('CHECKPOINT_INVALID', `${this.path} became shorter while it was read; use another checkpoint`)
       done += bytesRead
     }
   }
@@ -69,13 +74,22 @@ export class Checkpoint extends TensorFile {
   async verify(): Promise<void> {
     const tensors = [...this.tensors]
     const hash = createHash('sha256')
-    await this.#hash(hash, tensors.filter(([name]) => !name.startsWith(VELOCITY_PREFIX)))
+    await this.#hash(
+      hash,
+      tensors.filter(([name]) => !name.startsWith(VELOCITY_PREFIX)),
+    )
     const weightsDigest = hash.copy().digest('hex')
-    await this.#hash(hash, tensors.filter(([name]) => name.startsWith(VELOCITY_PREFIX)))
+    await this.#hash(
+      hash,
+      tensors.filter(([name]) => name.startsWith(VELOCITY_PREFIX)),
+    )
     const stateDigest = hash.update(this.suffix).digest('hex')
     if (weightsDigest === this.metadata.weightsDigest && stateDigest === this.metadata.stateDigest) return
     const what = weightsDigest === this.metadata.weightsDigest ? 'velocity or schedule state' : 'weights'
-    throw new TrainError('CHECKPOINT_INVALID', `${this.path} was changed or damaged: its ${what} do not have the digest it states; use another checkpoint`)
+    throw new TrainError(
+      'CHECKPOINT_INVALID',
+      `${this.path} was changed or damaged: its ${what} do not have the digest it states; use another checkpoint`,
+    )
   }
 
   async #hash(hash: ReturnType<typeof createHash>, tensors: readonly (readonly [string, TensorInfo])[]): Promise<void> {
@@ -122,7 +136,8 @@ async function openHeader(path: string): Promise<ReturnType<typeof decodeHeader>
   })
   try {
     const status = await handle.stat()
-    if (!status.isFile()) throw new TrainError('CHECKPOINT_INVALID', `${path} is not a file; name a .safetensors file, such as one of a run's checkpoints`)
+    if (!status.isFile())
+      throw new TrainError('CHECKPOINT_INVALID', `${path} is not a file; name a .safetensors file, such as one of a run's checkpoints`)
     const prefix = Buffer.alloc(Math.min(LENGTH_BYTES, status.size))
     await handle.read(prefix, 0, prefix.length, 0)
     const json = Buffer.alloc(decodeHeaderLength(prefix, path, status.size))
@@ -136,7 +151,10 @@ async function openHeader(path: string): Promise<ReturnType<typeof decodeHeader>
 
 function parseMetadata(path: string, text: string | undefined): CheckpointMetadata {
   if (text === undefined) {
-    throw new TrainError('CHECKPOINT_INVALID', `${path} was not written by Lockstep (it has no ${METADATA_KEY} metadata); it can only be used as initialization.from`)
+    throw new TrainError(
+      'CHECKPOINT_INVALID',
+      `${path} was not written by Lockstep (it has no ${METADATA_KEY} metadata); it can only be used as initialization.from`,
+    )
   }
   let json: unknown
   try {
@@ -148,5 +166,8 @@ function parseMetadata(path: string, text: string | undefined): CheckpointMetada
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]
   const where = issue === undefined ? 'metadata' : `metadata.${issue.path.join('.')}: ${issue.message}`
-  throw new TrainError('CHECKPOINT_INVALID', `${path} comes from another version of Lockstep or is damaged (${where}); use the version that wrote it, or another checkpoint`)
+  throw new TrainError(
+    'CHECKPOINT_INVALID',
+    `${path} comes from another version of Lockstep or is damaged (${where}); use the version that wrote it, or another checkpoint`,
+  )
 }

@@ -7,7 +7,14 @@ const f32 = (shape: number[], from: number, to: number): object => ({ dtype: 'F3
 describe('safetensors header', () => {
   it('is padded to eight bytes and read as it was written', () => {
     for (const extra of ['', 'a', 'ab', 'abc', 'ü']) {
-      const header = encodeHeader([{ name: `conv/kernel${extra}`, shape: [3, 3, 2, 4] }, { name: 'conv/bias', shape: [4] }, { name: 'scalar', shape: [] }], { note: 'x\n"y"' })
+      const header = encodeHeader(
+        [
+          { name: `conv/kernel${extra}`, shape: [3, 3, 2, 4] },
+          { name: 'conv/bias', shape: [4] },
+          { name: 'scalar', shape: [] },
+        ],
+        { note: 'x\n"y"' },
+      )
       expect(header.length % 8).toBe(0)
       const length = decodeHeaderLength(header.subarray(0, LENGTH_BYTES), 'f', 1e6)
       expect(length).toBe(header.length - LENGTH_BYTES)
@@ -47,7 +54,12 @@ describe('safetensors header', () => {
   ])('refuses %s in one line', (_, header, bytes, what) => {
     const decode = (): unknown => decodeHeader(header, '/x/y.safetensors', LENGTH_BYTES + header.length + bytes)
     expect(decode).toThrow(what)
-    expect(decode).toThrow(expect.objectContaining({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(/^\/x\/y\.safetensors [^\n]*; use another checkpoint[^\n]*$/) as string }))
+    expect(decode).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT_INVALID',
+        message: expect.stringMatching(/^\/x\/y\.safetensors [^\n]*; use another checkpoint[^\n]*$/) as string,
+      }),
+    )
   })
 
   it.each([

@@ -34,7 +34,10 @@ const DTYPE_BYTES: Readonly<Record<string, number>> = {
  * The length prefix and header of a file of float32 tensors in this order.
  * @param metadata values are strings: the format allows no others
  */
-export function encodeHeader(tensors: readonly { name: string; shape: readonly number[] }[], metadata: Readonly<Record<string, string>>): Buffer {
+export function encodeHeader(
+  tensors: readonly { name: string; shape: readonly number[] }[],
+  metadata: Readonly<Record<string, string>>,
+): Buffer {
   const entries: [string, unknown][] = [['__metadata__', metadata]]
   let at = 0
   for (const { name, shape } of tensors) {
@@ -51,7 +54,10 @@ export function encodeHeader(tensors: readonly { name: string; shape: readonly n
 }
 
 function invalid(file: string, what: string): TrainError {
-  return new TrainError('CHECKPOINT_INVALID', `${file} is not a whole safetensors file: ${what}; use another checkpoint or copy the file again`)
+  return new TrainError(
+    'CHECKPOINT_INVALID',
+    `${file} is not a whole safetensors file: ${what}; use another checkpoint or copy the file again`,
+  )
 }
 
 /** The length of the header, from the first eight bytes of a file. @throws TrainError CHECKPOINT_INVALID */
@@ -77,7 +83,8 @@ export function decodeHeader(json: Buffer, file: string, fileBytes: number): Hea
   }
   if (!isRecord(header)) throw invalid(file, 'its header is not a JSON object')
   const { __metadata__: metadata = {}, ...entries } = header
-  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) throw invalid(file, 'its metadata are not strings')
+  if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string'))
+    throw invalid(file, 'its metadata are not strings')
   const start = LENGTH_BYTES + json.length
   const tensors = Object.entries(entries).map(([name, entry]) => [name, decodeTensor(name, entry, start, file)] as const)
   tensors.sort(([, a], [, b]) => a.offset - b.offset || a.bytes - b.bytes)
@@ -99,7 +106,8 @@ function decodeTensor(name: string, entry: unknown, start: number, file: string)
   if (!isCounts(offsets) || offsets.length !== 2) throw invalid(file, `tensor ${name} has no proper data_offsets`)
   const [from = 0, to = 0] = offsets
   const bytes = shape.reduce((product, length) => product * length, elementBytes)
-  if (to - from !== bytes) throw invalid(file, `tensor ${name} of shape ${shape.join('×')} has ${String(to - from)} bytes instead of ${String(bytes)}`)
+  if (to - from !== bytes)
+    throw invalid(file, `tensor ${name} of shape ${shape.join('×')} has ${String(to - from)} bytes instead of ${String(bytes)}`)
   return { dtype, shape, offset: start + from, bytes }
 }
 

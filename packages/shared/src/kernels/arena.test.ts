@@ -33,7 +33,11 @@ const bitsOf = (values: Float32Array): Int32Array => new Int32Array(values.slice
 const sameBits = (actual: Float32Array, expected: Float32Array): void => {
   const [a, b] = [bitsOf(actual), bitsOf(expected)]
   const differing = a.findIndex((bits, i) => bits !== b[i] && !(Number.isNaN(actual[i]) && Number.isNaN(expected[i])))
-  expect({ index: differing, actual: actual[differing], expected: expected[differing] }).toEqual({ index: -1, actual: undefined, expected: undefined })
+  expect({ index: differing, actual: actual[differing], expected: expected[differing] }).toEqual({
+    index: -1,
+    actual: undefined,
+    expected: undefined,
+  })
 }
 
 const f = Math.fround
@@ -75,7 +79,12 @@ interface Case {
   gradient: Float32Array
 }
 
-function run(input: Case, momentum: number, rate: number, decay: number): { finite: boolean; weights: Float32Array; velocity: Float32Array } {
+function run(
+  input: Case,
+  momentum: number,
+  rate: number,
+  decay: number,
+): { finite: boolean; weights: Float32Array; velocity: Float32Array } {
   const arena = Arena.create(1 << 22)
   const floats = input.weights.length
   const offsets = { weights: put(arena, input.weights), velocity: put(arena, input.velocity), gradient: put(arena, input.gradient) }
@@ -168,7 +177,9 @@ describe('arena', () => {
   })
 
   it('says what to do beyond its limit, in one line', () => {
-    expect(() => Arena.create(1 << 20).allocate(1 << 20)).toThrow(expect.objectContaining({ code: 'MEMORY', message: expect.stringMatching(/^[^\n]*run\.averager\.slices[^\n]*$/) as string }))
+    expect(() => Arena.create(1 << 20).allocate(1 << 20)).toThrow(
+      expect.objectContaining({ code: 'MEMORY', message: expect.stringMatching(/^[^\n]*run\.averager\.slices[^\n]*$/) as string }),
+    )
     const arena = Arena.create()
     expect(() => arena.allocate(1 << 30)).toThrow(/4\.0 GiB/)
     expect(arena.allocate(1)).toBeGreaterThan(0)

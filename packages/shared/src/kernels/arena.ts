@@ -51,7 +51,11 @@ function kernelsModule(): WasmModule {
     try {
       compiled = new wasm.Module(readFileSync(file))
     } catch (error) {
-      throw new TrainError('INTERNAL', `the arithmetic kernels ${file.pathname} cannot be loaded; build the project again with \`npm run build\``, { cause: error })
+      throw new TrainError(
+        'INTERNAL',
+        `the arithmetic kernels ${file.pathname} cannot be loaded; build the project again with \`npm run build\``,
+        { cause: error },
+      )
     }
   }
   return compiled

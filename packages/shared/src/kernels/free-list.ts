@@ -65,7 +65,7 @@ export class FreeList {
   #join(index: number): void {
     const range = this.#free[index]
     const next = this.#free[index + 1]
-    if (range === undefined || next === undefined || range.offset + range.bytes !== next.offset) return
+    if (range === undefined || next?.offset !== range.offset + range.bytes) return
     range.bytes += next.bytes
     this.#free.splice(index + 1, 1)
   }

@@ -69,7 +69,8 @@ describe('reduction tree', () => {
           if (found.length !== maximal.length) expect(found).toEqual(maximal)
           let at = first
           for (const part of found) {
-            if (part.first !== at || !maximal.some((other) => other.first === part.first && other.count === part.count)) expect(found).toEqual(maximal)
+            if (part.first !== at || !maximal.some((other) => other.first === part.first && other.count === part.count))
+              expect(found).toEqual(maximal)
             at += part.count
           }
           if (at !== first + count) expect(at).toBe(first + count)
