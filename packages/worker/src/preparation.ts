@@ -36,9 +36,10 @@ export interface Preparation {
   close(): Promise<void>
 }
 
-/** The part of a welcome that says what has to be prepared. */
+/** The part of a welcome that says what has to be prepared; a resumed run may have another `run:` part and needs nothing new. */
 export function preparationKey(welcome: Welcome__Output): string {
-  return JSON.stringify([welcome.run, welcome.recipeJson, welcome.dataJson])
+  const { train, validation } = recipeOf(welcome.recipeJson).data
+  return JSON.stringify([welcome.recipeDigest, train, validation, welcome.dataJson])
 }
 
 /**
