@@ -1,10 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import { DIGIT_SIZE, makeDigits, readDigits } from './digits.js'
+import { DIGIT_SIZE, picturesOf, readDigits } from './digits.js'
 
+const AREA = DIGIT_SIZE * DIGIT_SIZE
 const CLASSES = Array.from({ length: 10 }, (_, digit) => String(digit))
 
 describe('the digits', () => {
@@ -16,48 +14,33 @@ describe('the digits', () => {
   })
 
   it('stand in the middle of a black frame of two pixels', () => {
-    const area = DIGIT_SIZE * DIGIT_SIZE
     const framed = train.pixels.filter((_, at) => {
-      const row = Math.floor((at % area) / DIGIT_SIZE)
+      const row = Math.floor((at % AREA) / DIGIT_SIZE)
       const column = at % DIGIT_SIZE
       return Math.min(row, column) < 2 || Math.max(row, column) >= DIGIT_SIZE - 2
     })
-    expect(framed.length).toBe(9000 * (area - 28 * 28))
+    expect(framed.length).toBe(9000 * (AREA - 28 * 28))
     expect(framed.every((value) => value === 0)).toBe(true)
-    expect(Math.max(...train.pixels.subarray(0, area))).toBeGreaterThan(200)
+    expect(Math.max(...train.pixels.subarray(0, AREA))).toBeGreaterThan(200)
   })
 
-  it('become class folders and packed folders, once', async () => {
-    const base = await mkdtemp(join(tmpdir(), 'lockstep-digits-'))
-    try {
-      const made = await makeDigits(join(base, 'digits'))
-      expect(made.reused).toBe(false)
-      expect(await readdir(made.pictures)).toEqual(['train', 'validation'])
-      expect((await readdir(join(made.pictures, 'validation'))).sort()).toEqual(CLASSES)
-      const first = join(made.pictures, 'validation', '0', '00000.png')
-      const { data, info } = await sharp(first).raw().toBuffer({ resolveWithObject: true })
-      const grey = Buffer.from(validation.pixels.subarray(0, DIGIT_SIZE * DIGIT_SIZE))
+  it('are none of them in both parts', () => {
+    const drawn = (pixels: Uint8Array, index: number): string =>
+      Buffer.from(pixels.subarray(index * AREA, (index + 1) * AREA)).toString('latin1')
+    const trained = new Set(Array.from(train.labels, (_, index) => drawn(train.pixels, index)))
+    expect(Array.from(validation.labels, (_, index) => trained.has(drawn(validation.pixels, index))).filter(Boolean)).toEqual([])
+  })
+
+  it('are encoded without loss, in the folder of their class', async () => {
+    const pictures = picturesOf('validation', validation)
+    expect([...new Set(pictures.map(({ className }) => className))]).toEqual(CLASSES)
+    expect(new Set(pictures.map(({ className, name }) => `${className}/${name}`)).size).toBe(1000)
+    for (const index of [0, 500, 999]) {
+      const png = await pictures[index]?.png()
+      const { data, info } = await sharp(png).raw().toBuffer({ resolveWithObject: true })
+      const grey = data.filter((_, at) => at % info.channels === 0)
       expect([info.width, info.height]).toEqual([DIGIT_SIZE, DIGIT_SIZE])
-      expect(Buffer.from(data.filter((_, at) => at % info.channels === 0)).equals(grey)).toBe(true)
-      const described = JSON.parse(await readFile(join(made.validation, 'dataset.json'), 'utf8')) as { classes: string[] }
-      expect(described.classes).toEqual(CLASSES)
-      await writeFile(join(base, 'digits', 'mine.txt'), 'still here')
-      expect((await makeDigits(join(base, 'digits'))).reused).toBe(true)
-      expect(await readFile(join(base, 'digits', 'mine.txt'), 'utf8')).toBe('still here')
-      expect(await readdir(base)).toEqual(['digits'])
-    } finally {
-      await rm(base, { recursive: true, force: true })
-    }
-  })
-
-  it('do not overwrite a folder of somebody else', async () => {
-    const base = await mkdtemp(join(tmpdir(), 'lockstep-digits-'))
-    try {
-      await writeFile(join(base, 'thesis.txt'), 'precious')
-      await expect(makeDigits(base)).rejects.toMatchObject({ code: 'USAGE' })
-      expect(await readdir(base)).toEqual(['thesis.txt'])
-    } finally {
-      await rm(base, { recursive: true, force: true })
+      expect(Buffer.from(grey).equals(Buffer.from(validation.pixels.subarray(index * AREA, (index + 1) * AREA)))).toBe(true)
     }
   })
 })

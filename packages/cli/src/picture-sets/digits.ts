@@ -100,7 +100,8 @@ export async function makeDigits(outDir: string, options: MakerOptions = {}): Pr
   return await makeDataset(outDir, makerDigest(['digits', '1']), draw, options)
 }
 
-function picturesOf(part: Picture['part'], { pixels, labels }: DigitRows): Picture[] {
+/** The digits as pictures, not yet encoded. */
+export function picturesOf(part: Picture['part'], { pixels, labels }: DigitRows): Picture[] {
   const area = DIGIT_SIZE * DIGIT_SIZE
   return Array.from(labels, (digit, index) => ({
     part,

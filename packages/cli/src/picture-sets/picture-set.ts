@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { packFolder } from '@lockstep/data/pack-folder.js'
 import type { OnDataProgress } from '@lockstep/data/progress.js'
@@ -64,7 +64,8 @@ export async function makeDataset(
   if (existsSync(directory) && !(await isOurs(directory))) {
     throw new TrainError('USAGE', `${directory} is there and was not made by this command; choose another folder or move it away`)
   }
-  const aside = `${directory}.making-${String(process.pid)}`
+  await mkdir(dirname(directory), { recursive: true })
+  const aside = await mkdtemp(`${directory}.making-`)
   try {
     const { pictures, licenses } = make()
     await writePictures(join(aside, 'pictures'), pictures, options)
@@ -97,7 +98,7 @@ async function isOurs(directory: string): Promise<boolean> {
 }
 
 async function moveIntoPlace(aside: string, directory: string, digest: string): Promise<void> {
-  await mkdir(dirname(directory), { recursive: true })
+  if (await isMade(directory, digest)) return
   await rm(directory, { recursive: true, force: true })
   try {
     await rename(aside, directory)
