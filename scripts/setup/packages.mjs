@@ -4,23 +4,34 @@ import { run, SetupError, tailOf } from './command.mjs'
 import { downloadProblem } from './plan.mjs'
 import { npmCommand } from './prerequisites.mjs'
 import { progressOf } from './progress.mjs'
-import { writeStamp } from './stamps.mjs'
 
 const POLL_INTERVAL_MS = 1000
 
-/** The note lies in node_modules itself: who deletes that deletes the note with it. */
-export function packagesStamp(root) {
-  return join(root, 'node_modules/.lockstep-setup.json')
+/** npm's own note of what it installed; written last, so that a cut-off installation has none. */
+const INSTALLED = 'node_modules/.package-lock.json'
+
+/**
+ * Whether node_modules holds what package-lock.json names, whoever installed it.
+ *
+ * @param {string} root
+ */
+export function packagesAreCurrent(root) {
+  if (!existsSync(join(root, INSTALLED))) return false
+  const [wanted, installed] = ['package-lock.json', INSTALLED].map((path) => JSON.parse(readFileSync(join(root, path), 'utf8')).packages)
+  return packagesFor(wanted).every((path) => {
+    const [want, have] = [wanted[path], installed[path]]
+    if (have === undefined) return want.optional === true || want.devOptional === true
+    return want.version === have.version && want.integrity === have.integrity
+  })
 }
 
 /**
  * Installs exactly what package-lock.json names, without running any package's install script.
  *
  * @param {import('./wheels.mjs').Context} context
- * @param {string} key what the note will say
  */
-export async function installPackages({ root, lockFd }, key) {
-  rmSync(packagesStamp(root), { force: true })
+export async function installPackages({ root, lockFd }) {
+  rmSync(join(root, INSTALLED), { force: true })
   const progress = progressOf('installing', 'npm packages')
   const expected = packagesFor(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages)
   const timer = setInterval(() => {
@@ -35,17 +46,14 @@ export async function installPackages({ root, lockFd }, key) {
   clearInterval(timer)
   progress.stop()
   if (code !== 0) throw new SetupError(downloadProblem('Installing the npm packages', output), tailOf(output))
-  writeStamp(packagesStamp(root), { key })
   progress.end(`${String(expected.length)} packages`)
 }
 
-/** The folders that npm will fill on this machine; packages for other machines are in the lock file too. */
+/** The folders that npm fills on this machine; packages for other machines are in the lock file too. */
 function packagesFor(entries) {
   const suits = (wanted, mine) => wanted === undefined || wanted.includes(mine)
+  const here = ({ os, cpu, libc }) => suits(os, process.platform) && suits(cpu, process.arch) && suits(libc, 'glibc')
   return Object.entries(entries)
-    .filter(
-      ([path, entry]) =>
-        path.includes('node_modules/') && entry.link !== true && suits(entry.os, process.platform) && suits(entry.cpu, process.arch),
-    )
+    .filter(([path, entry]) => path.includes('node_modules/') && entry.link !== true && here(entry))
     .map(([path]) => path)
 }

@@ -140,7 +140,7 @@ export function downloadProblem(what, output) {
   if (network.test(output))
     return `${what}: no network, or the package registry cannot be reached; check the connection (and HTTPS_PROXY, if there is a proxy) and run again`
   if (/No matching distribution/i.test(output))
-    return `${what}: the package index that pip is set to does not have it; use one that mirrors PyPI in full and run again`
+    return `${what}: no network, or the package index that pip is set to does not have it; check the connection and \`python3 -m pip config list\`, and run again`
   if (/EINTEGRITY/.test(output))
     return `${what}: a package differs from what package-lock.json says; clear the cache of npm (npm cache clean --force) and run again`
   return `${what} failed; mend what the lines above say and run again`

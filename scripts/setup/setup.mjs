@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { build, buildIsCurrent } from '../build.mjs'
 import { SetupError } from './command.mjs'
 import { withLock } from './lock.mjs'
-import { installPackages, packagesStamp } from './packages.mjs'
+import { installPackages, packagesAreCurrent } from './packages.mjs'
 import { announcement, diskProblem, partsFor, stepsFor } from './plan.mjs'
 import { freeBytesIn, missingPrerequisites } from './prerequisites.mjs'
 import { BINDING_BUILD, bindingIsCurrent, installTensorFlow, installValkey, placeBinding, stampOf } from './runtime.mjs'
@@ -43,7 +43,7 @@ export async function setUp(root, wanted) {
 }
 
 const STEPS = {
-  packages: (context, { keys }) => installPackages(context, keys.packages),
+  packages: (context) => installPackages(context),
   tensorflow: (context, { parts, keys, variant, pythonVersion }) =>
     installTensorFlow(context, parts.tensorflow, { key: keys.tensorflow, variant, pythonVersion }),
   binding: ({ root }) => placeBinding(root),
@@ -60,7 +60,7 @@ function survey(root, wanted) {
   if ('problem' in parts) throw new SetupError(parts.problem)
   const keys = keysOf(root, parts)
   const stamped = (name) => readStamp(stampOf(root, name)).key === keys[name]
-  const packages = readStamp(packagesStamp(root)).key === keys.packages && existsSync(join(root, 'node_modules/.package-lock.json'))
+  const packages = packagesAreCurrent(root)
   const done = {
     packages,
     tensorflow: stamped('tensorflow') && existsSync(join(root, '.runtime/tensorflow', parts.tensorflow.libraries[0])),
@@ -77,10 +77,8 @@ function survey(root, wanted) {
 function keysOf(root, parts) {
   const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'))
   const binding = ['node_modules/@tensorflow/tfjs-node-gpu', 'node_modules/node-api-headers'].map((path) => packages[path]?.integrity ?? '')
-  const machine = `${process.platform}-${process.arch}`
   const wheels = (part) => part.wheels.map((wheel) => [wheel.sha256, ...wheel.members].join(' ')).join('\n')
   return {
-    packages: digestOfFiles(root, ['package-lock.json'], machine),
     tensorflow: digestOfFiles(root, [], [wheels(parts.tensorflow), ...binding, String(BINDING_BUILD)].join('\n')),
     valkey: parts.valkey === undefined ? '' : digestOfFiles(root, [], wheels(parts.valkey)),
   }
