@@ -21,7 +21,9 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     const failure = failureOf(error)
     for (const line of failure.lines) writeError(line)
-    if (json) writeLine(JSON.stringify({ type: 'error', code: failure.code, message: failure.lines.join('\n') }))
+    // after a signal the summary has said all there is
+    if (json && failure.lines.length > 0)
+      writeLine(JSON.stringify({ type: 'error', code: failure.code, message: failure.lines.join('\n') }))
     return failure.exitCode
   }
 }

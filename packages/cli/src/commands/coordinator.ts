@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { loadRecipe } from '@lockstep/shared/recipe/load.js'
 import { addExample } from '../options.js'
-import { addRunOptions, DEFAULT_PORT, directoryOf, overridesOf, type RunOptions } from '../training/run-options.js'
-import { followTraining } from '../training/training-run.js'
+import { trainRecipe } from '../training/recipe-training.js'
+import { addRunOptions, DEFAULT_PORT, overridesOf, type RunOptions } from '../training/run-options.js'
 
 export function configure(command: Command): void {
   command
@@ -22,16 +22,6 @@ export function configure(command: Command): void {
     // a port that nobody chose is the one that `worker --join HOST` tries
     const isChosen = options.listen !== undefined || loaded.recipe.run.listen.port !== 0
     const { recipe } = isChosen ? loaded : await loadRecipe(path, { set: [...set, `run.listen.port=${String(DEFAULT_PORT)}`] })
-    const runDirectory = directoryOf(options)
-    const { train } = await import('@lockstep/coordinator/train.js')
-    await followTraining(
-      (signal) =>
-        train(recipe, {
-          signal,
-          insecureNetwork: options.insecureNetwork === true,
-          ...(runDirectory === undefined ? {} : { runDirectory }),
-        }),
-      options,
-    )
+    await trainRecipe(recipe, options)
   })
 }

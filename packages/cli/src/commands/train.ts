@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
 import { loadRecipe } from '@lockstep/shared/recipe/load.js'
 import { addExample } from '../options.js'
-import { addRunOptions, directoryOf, overridesOf, requireLocalWorkers, type RunOptions } from '../training/run-options.js'
-import { followTraining } from '../training/training-run.js'
-import { showDryRun } from '../training/dry-run.js'
+import { trainRecipe } from '../training/recipe-training.js'
+import { addRunOptions, overridesOf, requireLocalWorkers, type RunOptions } from '../training/run-options.js'
 
 export function configure(command: Command): void {
   command.argument('<recipe>', 'the recipe, a YAML file')
@@ -18,21 +17,12 @@ export function configure(command: Command): void {
   command.action(async (path: string, options: RunOptions) => {
     const { recipe } = await loadRecipe(path, { set: overridesOf(options, ZERO_WORKERS) })
     if (options.dryRun === true) {
+      const { showDryRun } = await import('../training/dry-run.js')
       await showDryRun(recipe, options)
       return
     }
     requireLocalWorkers(recipe, path)
-    const runDirectory = directoryOf(options)
-    const { train } = await import('@lockstep/coordinator/train.js')
-    await followTraining(
-      (signal) =>
-        train(recipe, {
-          signal,
-          insecureNetwork: options.insecureNetwork === true,
-          ...(runDirectory === undefined ? {} : { runDirectory }),
-        }),
-      options,
-    )
+    await trainRecipe(recipe, options)
   })
 }
 

@@ -19,6 +19,8 @@ export interface RecipeChoice {
   flip: boolean
   global: number
   micro: number
+  /** the paper's 0.01 is for large batches; small ones are noisy, and want smaller steps */
+  learningRate: number
   epochs: number
   schedule: { type: 'plateau' } | { type: 'steps'; at: number[] }
   evaluationEpochs: number
@@ -49,6 +51,7 @@ export function chooseRecipe(facts: PictureFacts, { model, cores }: { model: Rec
     flip: facts.medianShortSide >= 96,
     global,
     micro: global / leaves,
+    learningRate: global >= 64 ? 0.01 : 0.003,
     epochs,
     schedule: validation >= PLATEAU_PICTURES ? { type: 'plateau' } : { type: 'steps', at: risingSteps(steps) },
     evaluationEpochs: Math.max(1, Math.ceil(20 / stepsPerEpoch)),

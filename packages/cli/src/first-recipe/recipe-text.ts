@@ -50,7 +50,8 @@ batch:
 
 initialization: {method: he}
 learningRate:
-  initial: 0.01                # smaller if the loss does not fall or is not finite
+  initial: ${String(choice.learningRate)}               # smaller if the loss does not fall or is not finite
+  warmupSteps: 20              # rises to it over so many steps
 ${scheduleText(choice.schedule)}
 
 epochs: ${String(epochs)}

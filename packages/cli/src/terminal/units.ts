@@ -11,7 +11,7 @@ export function bytes(value: number): string {
   let unit = 0
   let scaled = value
   while (scaled >= 999.5 && unit < units.length - 1) {
-    scaled /= 1000
+    scaled = Math.max(1, scaled / 1000)
     unit++
   }
   return `${scaled >= 99.5 || unit === 0 ? scaled.toFixed(0) : significant(scaled)} ${units[unit] ?? ''}`
