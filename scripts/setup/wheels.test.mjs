@@ -71,13 +71,19 @@ describe('the lock', () => {
     const child = spawn(process.execPath, ['--input-type=module', '-e', holder], { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise((resolve) => child.stdout.once('data', resolve))
     const said = []
+    let inside = false
     const entered = withLock(
       folder,
       (line) => said.push(line),
-      async () => 'in',
+      async () => {
+        inside = true
+      },
     )
     await vi.waitFor(() => expect(said.join()).toContain(`process ${String(child.pid)}`), { timeout: 30_000 })
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(inside).toBe(false)
     child.kill('SIGKILL')
-    expect(await entered).toBe('in')
+    await entered
+    expect(inside).toBe(true)
   })
 })
