@@ -21,6 +21,8 @@ export interface StartedLockstep {
   /** resolves when standard output has said it; rejects when the process ended without */
   said: (words: RegExp) => Promise<string>
   ended: Promise<Ended>
+  /** closes our end of its standard output, as `head` does */
+  stopReading: () => void
 }
 
 /** Starts `lockstep ARGS` in a folder, in a process group of its own; caches and logs of it stay in that folder. */
@@ -45,7 +47,7 @@ export function startLockstep(args: readonly string[], cwd: string, environment:
       )
     })
   const pid = child.pid ?? 0
-  return { pid, kill: (signal) => process.kill(-pid, signal), said, ended }
+  return { pid, kill: (signal) => process.kill(-pid, signal), said, ended, stopReading: () => void child.stdout.destroy() }
 }
 
 export async function runLockstep(args: readonly string[], cwd: string, environment: NodeJS.ProcessEnv = {}): Promise<Ended> {

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { drawPictures, runLockstep } from './lockstep-process.js'
+import { drawPictures, runLockstep, startLockstep } from './lockstep-process.js'
 
 const RECIPE = `model: {name: vgg-a, width: 0.0625, inputSize: 32, fullyConnected: [16]}
 data: {train: pictures, validation: {split: 0.25}}
@@ -112,7 +112,7 @@ describe('wrong input', () => {
   })
 })
 
-describe('help', () => {
+describe('what is printed', () => {
   it.each(['quickstart', 'init', 'train', 'resume', 'coordinator', 'worker', 'evaluate', 'predict', 'pack', 'initialize', 'inspect'])(
     'of %s ends with an example',
     async (command) => {
@@ -124,13 +124,19 @@ describe('help', () => {
     },
   )
 
-  it('comes on standard error, with code 2, when nothing is asked for', async () => {
+  it('is help on standard error, with code 2, when nothing is asked for', async () => {
     expect(await runLockstep([], tmpdir())).toMatchObject({ code: 2, stdout: '' })
   })
 
-  it('does not mind a reader that leaves', async () => {
-    const { code, stdout, stderr } = await runLockstep(['inspect', 'vgg-d', '--json'], tmpdir(), { NO_COLOR: '1' })
+  it('with --json is one object', async () => {
+    const { code, stdout, stderr } = await runLockstep(['inspect', 'vgg-d', '--json'], tmpdir())
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(JSON.parse(stdout)).toMatchObject({ parameters: 138_357_544, activationBytes: 4 * 15_237_608 })
+  })
+
+  it('does not mind a reader that leaves', async () => {
+    const running = startLockstep(['inspect', 'vgg-d'], tmpdir())
+    running.stopReading()
+    expect(await running.ended).toMatchObject({ code: 0, stderr: '' })
   })
 })
