@@ -28,7 +28,12 @@ afterAll(async () => {
 
 /** The state of every step, and the state at the end. */
 function proof(trained: Trained): unknown {
-  return { steps: [...trained.digests], end: trained.summary.stateDigest, weights: trained.summary.weightsDigest, top1: trained.summary.top1 }
+  return {
+    steps: [...trained.digests],
+    end: trained.summary.stateDigest,
+    weights: trained.summary.weightsDigest,
+    top1: trained.summary.top1,
+  }
 }
 
 describe('the reference itself proves something', () => {
@@ -47,39 +52,55 @@ describe('the reference itself proves something', () => {
     expect(reference.events.find(({ type }) => type === 'learningRateDropped')).toMatchObject({ step: 20, from: 0.02 })
   })
 
-  it('is another one with another seed', async () => {
-    const other = await trainToEnd(recipeOf(pictures, { seed: 2, steps: 3 }), { base: join(base, 'runs') })
-    expect(other.digests.get(1)).not.toBe(reference.digests.get(1))
-    expect(other.digests.get(3)).not.toBe(reference.digests.get(3))
-  }, 2 * MINUTES)
+  it(
+    'is another one with another seed',
+    async () => {
+      const other = await trainToEnd(recipeOf(pictures, { seed: 2, steps: 3 }), { base: join(base, 'runs') })
+      expect(other.digests.get(1)).not.toBe(reference.digests.get(1))
+      expect(other.digests.get(3)).not.toBe(reference.digests.get(3))
+    },
+    2 * MINUTES,
+  )
 })
 
 describe('the same bits', () => {
-  it.each([1, 2, 3, 5])('with %i workers, in a run of its own', async (workers) => {
-    const trained = await trainToEnd(recipeOf(pictures, { workers }), { base: join(base, 'runs') })
-    expect(trained.summary.workers).toBe(workers)
-    expect(proof(trained)).toEqual(proof(reference))
-  }, 3 * MINUTES)
+  it.each([1, 2, 3, 5])(
+    'with %i workers, in a run of its own',
+    async (workers) => {
+      const trained = await trainToEnd(recipeOf(pictures, { workers }), { base: join(base, 'runs') })
+      expect(trained.summary.workers).toBe(workers)
+      expect(proof(trained)).toEqual(proof(reference))
+    },
+    3 * MINUTES,
+  )
 
-  it('when one of two workers is killed with SIGKILL', async () => {
-    const pids: number[] = []
-    const recipe = recipeOf(pictures, { workers: 2 })
-    recipe.run.workers.minimum = 1
-    const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
-      if (event.type === 'workerJoined') pids.push(event.pid)
-      const victim = pids[1]
-      if (event.type !== 'step' || event.step < 10 || victim === undefined) return
-      process.kill(victim, 'SIGKILL')
-      pids.length = 0
-    })
-    expect(trained.events.filter(({ type }) => type === 'workerLost').length).toBe(1)
-    expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
-    expect(proof(trained)).toEqual(proof(reference))
-  }, 3 * MINUTES)
+  it(
+    'when one of two workers is killed with SIGKILL',
+    async () => {
+      const pids: number[] = []
+      const recipe = recipeOf(pictures, { workers: 2 })
+      recipe.run.workers.minimum = 1
+      const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
+        if (event.type === 'workerJoined') pids.push(event.pid)
+        const victim = pids[1]
+        if (event.type !== 'step' || event.step < 10 || victim === undefined) return
+        process.kill(victim, 'SIGKILL')
+        pids.length = 0
+      })
+      expect(trained.events.filter(({ type }) => type === 'workerLost').length).toBe(1)
+      expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
+      expect(proof(trained)).toEqual(proof(reference))
+    },
+    3 * MINUTES,
+  )
 
-  it('with the averager in three slices', async () => {
-    const recipe = recipeOf(pictures, { workers: 2 })
-    const trained = await trainToEnd({ ...recipe, run: { ...recipe.run, averager: { slices: 3 } } }, { base: join(base, 'runs') })
-    expect(proof(trained)).toEqual(proof(reference))
-  }, 3 * MINUTES)
+  it(
+    'with the averager in three slices',
+    async () => {
+      const recipe = recipeOf(pictures, { workers: 2 })
+      const trained = await trainToEnd({ ...recipe, run: { ...recipe.run, averager: { slices: 3 } } }, { base: join(base, 'runs') })
+      expect(proof(trained)).toEqual(proof(reference))
+    },
+    3 * MINUTES,
+  )
 })

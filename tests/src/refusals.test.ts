@@ -65,20 +65,28 @@ async function joinWith(words: readonly string[], environment: NodeJS.ProcessEnv
 }
 
 describe('a worker with another', () => {
-  it('engine', async () => {
-    const { code, output } = await joinWith([], { TF_ENABLE_ONEDNN_OPTS: '0' })
-    expect(code).toBe(1)
-    expect(output).toMatch(/computes other bits \(fingerprint [0-9a-f]{12}, the run's is [0-9a-f]{12}\).*use the same processor type/)
-    expect(events.find(({ type }) => type === 'workerRefused')).toMatchObject({ name: 'stranger' })
-  }, MINUTES)
+  it(
+    'engine',
+    async () => {
+      const { code, output } = await joinWith([], { TF_ENABLE_ONEDNN_OPTS: '0' })
+      expect(code).toBe(1)
+      expect(output).toMatch(/computes other bits \(fingerprint [0-9a-f]{12}, the run's is [0-9a-f]{12}\).*use the same processor type/)
+      expect(events.find(({ type }) => type === 'workerRefused')).toMatchObject({ name: 'stranger' })
+    },
+    MINUTES,
+  )
 
-  it('data set', async () => {
-    const other = await drawFolder(join(base, 'other'), 19)
-    const { code, output } = await joinWith(['--data', other], {})
-    expect(code).toBe(1)
-    expect(output).toMatch(/--data/)
-    expect(output).toMatch(/[0-9a-f]{12}/)
-  }, MINUTES)
+  it(
+    'data set',
+    async () => {
+      const other = await drawFolder(join(base, 'other'), 19)
+      const { code, output } = await joinWith(['--data', other], {})
+      expect(code).toBe(1)
+      expect(output).toMatch(/--data/)
+      expect(output).toMatch(/[0-9a-f]{12}/)
+    },
+    MINUTES,
+  )
 
   it('build', async () => {
     const { credentials, options } = clientEndpoint()
@@ -95,32 +103,43 @@ describe('a worker with another', () => {
 })
 
 describe('before anything is trained', () => {
-  it('a port that is taken is said, and the run leaves no processes', async () => {
-    const holder = createServer()
-    await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
-    const bound = holder.address()
-    const port = typeof bound === 'object' && bound !== null ? bound.port : 0
-    const recipe = recipeOf(join(base, 'pictures'), { name: 'taken' })
-    const run = train({ ...recipe, run: { ...recipe.run, listen: { host: '127.0.0.1', port } } }, { base: join(base, 'runs') })
-    const drain = async (): Promise<void> => {
-      for await (const event of run) expect(event.type).not.toBe('started')
-    }
-    await expect(drain()).rejects.toMatchObject({ code: 'PORT_TAKEN' })
-    holder.close()
-  }, MINUTES)
+  it(
+    'a port that is taken is said, and the run leaves no processes',
+    async () => {
+      const holder = createServer()
+      await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
+      const bound = holder.address()
+      const port = typeof bound === 'object' && bound !== null ? bound.port : 0
+      const recipe = recipeOf(join(base, 'pictures'), { name: 'taken' })
+      const run = train({ ...recipe, run: { ...recipe.run, listen: { host: '127.0.0.1', port } } }, { base: join(base, 'runs') })
+      const drain = async (): Promise<void> => {
+        for await (const event of run) expect(event.type).not.toBe('started')
+      }
+      await expect(drain()).rejects.toMatchObject({ code: 'PORT_TAKEN' })
+      holder.close()
+    },
+    MINUTES,
+  )
 
-  it('a truncated shard is named', async () => {
-    const packed = join(base, 'packed')
-    await packFolder({ input: join(base, 'pictures'), output: packed, onBroken: 'stop' })
-    const damaged = join(base, 'damaged')
-    await cp(packed, damaged, { recursive: true })
-    const { shards } = JSON.parse(await readFile(join(damaged, 'dataset.json'), 'utf8')) as { shards: { file: string }[] }
-    const shard = join(damaged, shards[0]?.file ?? '')
-    await truncate(shard, (await stat(shard)).size - 5000)
-    const run = train(recipeOf(damaged, { name: 'damaged' }), { base: join(base, 'runs') })
-    const drain = async (): Promise<void> => {
-      for await (const event of run) expect(event.type).toBe('preparing')
-    }
-    await expect(drain()).rejects.toMatchObject({ code: 'DATA_CORRUPT', message: expect.stringContaining(shards[0]?.file ?? '?') as string })
-  }, MINUTES)
+  it(
+    'a truncated shard is named',
+    async () => {
+      const packed = join(base, 'packed')
+      await packFolder({ input: join(base, 'pictures'), output: packed, onBroken: 'stop' })
+      const damaged = join(base, 'damaged')
+      await cp(packed, damaged, { recursive: true })
+      const { shards } = JSON.parse(await readFile(join(damaged, 'dataset.json'), 'utf8')) as { shards: { file: string }[] }
+      const shard = join(damaged, shards[0]?.file ?? '')
+      await truncate(shard, (await stat(shard)).size - 5000)
+      const run = train(recipeOf(damaged, { name: 'damaged' }), { base: join(base, 'runs') })
+      const drain = async (): Promise<void> => {
+        for await (const event of run) expect(event.type).toBe('preparing')
+      }
+      await expect(drain()).rejects.toMatchObject({
+        code: 'DATA_CORRUPT',
+        message: expect.stringContaining(shards[0]?.file ?? '?') as string,
+      })
+    },
+    MINUTES,
+  )
 })

@@ -86,7 +86,10 @@ async function readWhole(checkpoint: Checkpoint, entry: ParameterEntry, name: st
   const tensor = checkpoint.tensors.get(name)
   if (tensor?.shape.join() !== entry.shape.join()) {
     const found = tensor === undefined ? 'is missing' : `is ${tensor.shape.join('×')}`
-    throw new TrainError('CHECKPOINT_MISMATCH', `${checkpoint.path}: tensor ${name} ${found}, the recipe's network needs ${entry.shape.join('×')}: resume with the recipe of that run`)
+    throw new TrainError(
+      'CHECKPOINT_MISMATCH',
+      `${checkpoint.path}: tensor ${name} ${found}, the recipe's network needs ${entry.shape.join('×')}: resume with the recipe of that run`,
+    )
   }
   return await checkpoint.read(name)
 }

@@ -88,7 +88,15 @@ export async function prepareResume(run: string | undefined, set: readonly strin
     }
     const term = await directory.nextTerm()
     await directory.writeRecipe(recipeText(recipe))
-    return { ...described, directory, term, version: metadata.step, schedule: metadata.schedule as ScheduleState, checkpoint, fingerprint: metadata.fingerprint }
+    return {
+      ...described,
+      directory,
+      term,
+      version: metadata.step,
+      schedule: metadata.schedule as ScheduleState,
+      checkpoint,
+      fingerprint: metadata.fingerprint,
+    }
   } catch (error) {
     await directory.unlock()
     throw error
@@ -165,5 +173,8 @@ async function newestCheckpoint(directory: RunDirectory, emit: (event: TrainEven
     }
   }
   const reason = broken[0] === undefined ? 'it has no checkpoint yet' : `no checkpoint is whole (${broken[0]})`
-  throw new TrainError('CHECKPOINT_INVALID', `${directory.path} cannot be resumed: ${reason}; start it anew with lockstep train ${directory.recipePath}`)
+  throw new TrainError(
+    'CHECKPOINT_INVALID',
+    `${directory.path} cannot be resumed: ${reason}; start it anew with lockstep train ${directory.recipePath}`,
+  )
 }

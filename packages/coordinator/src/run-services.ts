@@ -26,7 +26,10 @@ export class RunServices {
   static async start(preparation: Preparation, host: string, insecureNetwork: boolean): Promise<RunServices> {
     const { recipe, directory, term, layout, plan } = preparation
     if (!insecureNetwork && !isLoopback(host)) {
-      throw new TrainError('NETWORK', `refusing to listen on ${host}: there is no encryption yet; say --insecure-network if every machine that can reach it is yours`)
+      throw new TrainError(
+        'NETWORK',
+        `refusing to listen on ${host}: there is no encryption yet; say --insecure-network if every machine that can reach it is yours`,
+      )
     }
     const averager = await Averager.start({
       run: directory.id,
@@ -49,6 +52,12 @@ export class RunServices {
       await Promise.allSettled([averager.close(), valkey?.stop()])
       throw error
     }
+  }
+
+  /** What no log may show. */
+  get secrets(): string[] {
+    const { password } = new URL(this.queueUrl)
+    return password === '' ? [] : [password]
   }
 
   /**

@@ -182,7 +182,13 @@ export class RunShell {
         return await this.#assign(effect.worker, this.#spanJob(effect))
       case 'assignEvaluation': {
         const { first, count } = effect.batches
-        return await this.#assign(effect.worker, { kind: 'evaluation', term: this.#parts.preparation.term, version: effect.version, first, count })
+        return await this.#assign(effect.worker, {
+          kind: 'evaluation',
+          term: this.#parts.preparation.term,
+          version: effect.version,
+          first,
+          count,
+        })
       }
       case 'withdrawSpan':
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })

@@ -100,11 +100,13 @@ async function serve(
   const { listen } = recipe.run
   emit({ type: 'preparing', what: 'queue and averager' })
   const services = await RunServices.start(preparation, listen.host, insecureNetwork)
+  for (const secret of services.secrets) log.redaction.add(secret)
   const closing: (() => Promise<void>)[] = [() => services.close()]
   try {
-    let shell: RunShell | undefined = undefined as RunShell | undefined
-    const membership = membershipOf(preparation, services, () => shell?.version ?? version)
-    closing.unshift(async () => { await membership.close('the run is over') })
+    const membership = membershipOf(preparation, services)
+    closing.unshift(async () => {
+      await membership.close('the run is over')
+    })
     const port = await membership.listen(listen.host, listen.port, insecureNetwork)
     const address = `${listen.host}:${String(port)}`
     // workers load TensorFlow while the weights are made
@@ -119,7 +121,7 @@ async function serve(
     const metrics = await MetricsLog.open(directory, { cutBackTo: version })
     closing.push(() => metrics.close())
     const report = new RunReport(recipe.batch.global, performance.now())
-    shell = new RunShell({ preparation, services, membership, metrics, report, logger: log.logger, emit })
+    const shell = new RunShell({ preparation, services, membership, metrics, report, logger: log.logger, emit })
     watchLocalWorkers({ workers, membership, shell, emit, logger: log.logger, expected: recipe.run.workers.count })
     for (let index = 1; index <= recipe.run.workers.count; index++) workers.start(`worker-${String(index)}`)
     const initialized = await interruptible(signal, async () => {
@@ -133,11 +135,14 @@ async function serve(
     })
     await conduct(preparation, { shell, services, membership, report, emit, signal })
   } finally {
-    for (const close of closing) await close().catch((error: unknown) => { log.logger.error({ err: error }, 'closing') })
+    for (const close of closing)
+      await close().catch((error: unknown) => {
+        log.logger.error({ err: error }, 'closing')
+      })
   }
 }
 
-function membershipOf(preparation: Preparation, services: RunServices, version: () => number): MembershipServer {
+function membershipOf(preparation: Preparation, services: RunServices): MembershipServer {
   const { recipe, recipeDigest, dataDigest, dataDigests, directory, term, fingerprint } = preparation
   return new MembershipServer({
     run: directory.id,
@@ -150,7 +155,7 @@ function membershipOf(preparation: Preparation, services: RunServices, version: 
       queueName: await services.queues.open(worker),
       queueUrl: services.queueUrl,
       slices: services.averager.addresses,
-      version: version(),
+      version: Math.max(services.averager.committed, preparation.version),
     }),
   })
 }
@@ -176,7 +181,11 @@ async function conduct(preparation: Preparation, { shell, services, membership, 
     shell.start()
     const reason = await shell.finished
     const digests = await services.averager.digest(shell.version, shell.suffix)
-    const summary = report.summary(performance.now(), { steps: shell.version, ...digests, fingerprint: membership.engine?.fingerprint ?? '' })
+    const summary = report.summary(performance.now(), {
+      steps: shell.version,
+      ...digests,
+      fingerprint: membership.engine?.fingerprint ?? '',
+    })
     await preparation.directory.writeSummary(summary)
     emit({ type: 'summary', summary, directory: preparation.directory.path, finished: reason !== 'stopped' })
   } finally {

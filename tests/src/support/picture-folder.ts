@@ -10,7 +10,8 @@ export const CLASSES = ['bar', 'circle', 'square'] as const
 
 function shape(kind: (typeof CLASSES)[number], draw: (below: number) => number): string {
   const fill = `rgb(${String(40 + draw(160))},${String(40 + draw(160))},${String(40 + draw(160))})`
-  if (kind === 'circle') return `<circle cx="${String(18 + draw(12))}" cy="${String(18 + draw(12))}" r="${String(9 + draw(4))}" fill="${fill}"/>`
+  if (kind === 'circle')
+    return `<circle cx="${String(18 + draw(12))}" cy="${String(18 + draw(12))}" r="${String(9 + draw(4))}" fill="${fill}"/>`
   if (kind === 'square') return `<rect x="${String(6 + draw(14))}" y="${String(6 + draw(14))}" width="20" height="20" fill="${fill}"/>`
   return `<rect x="${String(2 + draw(6))}" y="${String(12 + draw(20))}" width="36" height="4" fill="${fill}"/>`
 }
@@ -30,7 +31,8 @@ export async function drawPicture(kind: (typeof CLASSES)[number], number: number
 export async function drawFolder(folder: string, perClass: number): Promise<string> {
   for (const kind of CLASSES) {
     await mkdir(join(folder, kind), { recursive: true })
-    for (let number = 0; number < perClass; number++) await writeFile(join(folder, kind, `${String(number).padStart(3, '0')}.png`), await drawPicture(kind, number))
+    for (let number = 0; number < perClass; number++)
+      await writeFile(join(folder, kind, `${String(number).padStart(3, '0')}.png`), await drawPicture(kind, number))
   }
   return folder
 }

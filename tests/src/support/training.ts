@@ -38,7 +38,11 @@ export function recipeOf(pictures: string, changes: Partial<RecipeInput> & { wor
 }
 
 /** Trains to the end. @param onEvent sees every event as it comes */
-export async function trainToEnd(recipe: Recipe, options: TrainOptions, onEvent: (event: TrainEvent) => void = () => undefined): Promise<Trained> {
+export async function trainToEnd(
+  recipe: Recipe,
+  options: TrainOptions,
+  onEvent: (event: TrainEvent) => void = () => undefined,
+): Promise<Trained> {
   return await collect(train(recipe, options), onEvent)
 }
 
@@ -57,6 +61,8 @@ export async function collect(run: AsyncIterable<TrainEvent>, onEvent: (event: T
 /** What metrics.jsonl says of a run's steps. */
 export async function metricsOf(directory: string): Promise<{ digests: Map<number, string>; losses: number[] }> {
   const lines = (await readFile(join(directory, 'metrics.jsonl'), 'utf8')).trim().split('\n')
-  const steps = lines.map((line) => JSON.parse(line) as { type: string; step: number; loss: number; stateDigest: string }).filter(({ type }) => type === 'step')
+  const steps = lines
+    .map((line) => JSON.parse(line) as { type: string; step: number; loss: number; stateDigest: string })
+    .filter(({ type }) => type === 'step')
   return { digests: new Map(steps.map(({ step, stateDigest }) => [step, stateDigest])), losses: steps.map(({ loss }) => loss) }
 }

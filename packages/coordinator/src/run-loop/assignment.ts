@@ -53,7 +53,8 @@ export function finishSeconds(spans: readonly Span[], capacities: readonly Capac
  */
 export function planStep(leaves: number, capacities: readonly Capacity[], previous: readonly Span[]): Span[] {
   const busy = new Set(previous.map((span) => span.worker))
-  const sameWorkers = busy.size === Math.min(leaves, capacities.length) && capacities.filter(({ worker }) => busy.has(worker)).length === busy.size
+  const sameWorkers =
+    busy.size === Math.min(leaves, capacities.length) && capacities.filter(({ worker }) => busy.has(worker)).length === busy.size
   const whole = previous.reduce((sum, span) => sum + span.count, 0) === leaves
   if (sameWorkers && whole && finishSeconds(previous, capacities) * HYSTERESIS < earliestFinish(leaves, capacities)) return [...previous]
   return splitLeaves(leaves, { first: 0, count: leaves }, capacities)

@@ -6,7 +6,13 @@ import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 export type RunEffect =
   /** Contributions of `step` count from now on; its update uses `rate`. */
   | { readonly type: 'beginStep'; readonly step: number; readonly rate: number }
-  | { readonly type: 'assignSpan'; readonly worker: string; readonly step: number; readonly span: LeafRange; readonly hint: LeafRange | null }
+  | {
+      readonly type: 'assignSpan'
+      readonly worker: string
+      readonly step: number
+      readonly span: LeafRange
+      readonly hint: LeafRange | null
+    }
   | { readonly type: 'withdrawSpan'; readonly worker: string; readonly step: number; readonly span: LeafRange }
   | { readonly type: 'commit'; readonly version: number }
   /** Forget the provisional version. */
@@ -22,7 +28,13 @@ export type RunEffect =
       readonly schedule: ScheduleState
     }
   | { readonly type: 'assignEvaluation'; readonly worker: string; readonly version: number; readonly batches: LeafRange }
-  | { readonly type: 'recordEvaluation'; readonly version: number; readonly metrics: ValidationMetrics; readonly samples: number; readonly best: boolean }
+  | {
+      readonly type: 'recordEvaluation'
+      readonly version: number
+      readonly metrics: ValidationMetrics
+      readonly samples: number
+      readonly best: boolean
+    }
   | { readonly type: 'learningRateDropped'; readonly version: number; readonly from: number; readonly to: number }
   /** Write the committed version; the run goes on meanwhile. */
   | { readonly type: 'writeCheckpoint'; readonly version: number; readonly schedule: ScheduleState; readonly best: boolean }

@@ -14,7 +14,13 @@ export type RunEvent =
   /** The provisional version step + 1 is whole. */
   | { readonly type: 'stepReduced'; readonly step: number; readonly counts: BatchCounts; readonly finite: boolean }
   | { readonly type: 'committed'; readonly version: number }
-  | { readonly type: 'evaluationResult'; readonly worker: string; readonly version: number; readonly batch: number; readonly counts: BatchCounts }
+  | {
+      readonly type: 'evaluationResult'
+      readonly worker: string
+      readonly version: number
+      readonly batch: number
+      readonly counts: BatchCounts
+    }
   | { readonly type: 'checkpointWritten'; readonly version: number }
   /** The queue lost its jobs: whatever is not done must be put there again. */
   | { readonly type: 'queueLost' }

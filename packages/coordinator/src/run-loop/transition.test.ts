@@ -54,7 +54,13 @@ class Driver {
   evaluate(correctTop1 = 5): RunEffect[] {
     const version = this.state.version
     return this.send(
-      ...[0, 1, 2].map((index) => ({ type: 'evaluationResult' as const, worker: 'a', version, batch: index, counts: { ...batch, correctTop1 } })),
+      ...[0, 1, 2].map((index) => ({
+        type: 'evaluationResult' as const,
+        worker: 'a',
+        version,
+        batch: index,
+        counts: { ...batch, correctTop1 },
+      })),
     )
   }
   kinds(): string {
@@ -136,7 +142,12 @@ describe('deadlines', () => {
     expect(spansOf(run.effects)).toBe('a:4+4')
     run.send({ type: 'tick', nowMs: 60_000 })
     expect(run.effects).toEqual([])
-    run.send({ type: 'tick', nowMs: 60_500 }, { type: 'tick', nowMs: 61_400 }, { type: 'tick', nowMs: 62_300 }, { type: 'tick', nowMs: 63_200 })
+    run.send(
+      { type: 'tick', nowMs: 60_500 },
+      { type: 'tick', nowMs: 61_400 },
+      { type: 'tick', nowMs: 62_300 },
+      { type: 'tick', nowMs: 63_200 },
+    )
     expect(run.effects[0]).toMatchObject({ type: 'expelWorker', worker: 'a' })
   })
 })
@@ -149,7 +160,11 @@ describe('evaluation', () => {
     run.step()
     expect(run.effects.filter((effect) => effect.type === 'assignEvaluation').length).toBeGreaterThan(0)
     run.evaluate(5)
-    expect(run.effects.find((effect) => effect.type === 'recordEvaluation')).toMatchObject({ version: 1, best: true, metrics: { top1: 0.5, loss: 1 } })
+    expect(run.effects.find((effect) => effect.type === 'recordEvaluation')).toMatchObject({
+      version: 1,
+      best: true,
+      metrics: { top1: 0.5, loss: 1 },
+    })
     expect(run.kinds()).toContain('writeCheckpoint beginStep')
     run.send({ type: 'checkpointWritten', version: 1 })
     run.step()
@@ -170,7 +185,10 @@ describe('evaluation', () => {
     run.send({ type: 'started' })
     run.step()
     const before = run.effects.flatMap((e) => (e.type === 'assignEvaluation' && e.worker === 'b' ? [e.batches.first] : []))
-    run.send({ type: 'workerGone', worker: 'b' }, ...[0, 2].map((index) => ({ type: 'evaluationResult' as const, worker: 'a', version: 1, batch: index, counts: batch })))
+    run.send(
+      { type: 'workerGone', worker: 'b' },
+      ...[0, 2].map((index) => ({ type: 'evaluationResult' as const, worker: 'a', version: 1, batch: index, counts: batch })),
+    )
     run.send({ type: 'evaluationResult', worker: 'a', version: 1, batch: 1, counts: batch })
     expect(before.length).toBeGreaterThan(0)
     expect(run.state.phase).toBe('stepping')

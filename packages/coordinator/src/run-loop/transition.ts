@@ -126,7 +126,13 @@ function give(
   // a deadline runs from the moment there is something to do
   if (owner.leaves.length === 0) owner.lastProgressMs = Math.max(owner.lastProgressMs, state.tickMs ?? owner.lastProgressMs)
   owner.leaves.push(...Array.from({ length: count }, (_, index) => first + index))
-  effects.push({ type: 'assignSpan', worker, step: state.version, span: { first, count }, hint: hint && { first: hint.first, count: hint.count } })
+  effects.push({
+    type: 'assignSpan',
+    worker,
+    step: state.version,
+    span: { first, count },
+    hint: hint && { first: hint.first, count: hint.count },
+  })
 }
 
 /** After somebody came or went: the wait may be over, and work without an owner needs one. */
@@ -204,7 +210,8 @@ function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, eff
   effects.push({ type: 'commit', version: next })
   const { samples, correctTop1, correctTop5 } = event.counts
   effects.push({ type: 'recordStep', version: next, loss, top1: correctTop1 / samples, top5: correctTop5 / samples, rate, schedule })
-  if (schedule.rate !== state.schedule.rate) effects.push({ type: 'learningRateDropped', version: next, from: state.schedule.rate, to: schedule.rate })
+  if (schedule.rate !== state.schedule.rate)
+    effects.push({ type: 'learningRateDropped', version: next, from: state.schedule.rate, to: schedule.rate })
   state.schedule = schedule
   state.version = next
   for (const worker of Object.values(state.workers)) worker.leaves = []
@@ -231,7 +238,8 @@ function handOutBatches(state: RunState, effects: RunEffect[]): void {
     if (worker.batches.length === 0) worker.lastProgressMs = Math.max(worker.lastProgressMs, state.tickMs ?? worker.lastProgressMs)
     const portion = free.splice(0, Math.max(1, Math.floor(free.length / (2 * workers.length))))
     worker.batches.push(...portion)
-    for (const batches of rangesOf(portion)) effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches })
+    for (const batches of rangesOf(portion))
+      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches })
   }
 }
 

@@ -46,13 +46,23 @@ export function isLoopback(host: string): boolean {
  */
 export async function bind(server: Server, host: string, port: number, insecureNetwork: boolean): Promise<number> {
   if (!insecureNetwork && !isLoopback(host)) {
-    throw new TrainError('NETWORK', `refusing to listen on ${host}: there is no encryption yet; say --insecure-network if every machine that can reach it is yours`)
+    throw new TrainError(
+      'NETWORK',
+      `refusing to listen on ${host}: there is no encryption yet; say --insecure-network if every machine that can reach it is yours`,
+    )
   }
   const address = host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`
   return await new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound)
-      else reject(new TrainError('PORT_TAKEN', `cannot listen on ${address}: the port is taken or not allowed; choose another with --port, or 0 for any free one`, { cause: error }))
+      else
+        reject(
+          new TrainError(
+            'PORT_TAKEN',
+            `cannot listen on ${address}: the port is taken or not allowed; choose another with --port, or 0 for any free one`,
+            { cause: error },
+          ),
+        )
     })
   })
 }

@@ -26,16 +26,7 @@ function multiplyHigh(a: number, b: number): number {
  * @param out receives four unsigned 32-bit words at `at`
  * @param key0 first key word: the seed; @param key1 second key word: the purpose
  */
-export function philox(
-  c0: number,
-  c1: number,
-  c2: number,
-  c3: number,
-  key0: number,
-  key1: number,
-  out: Uint32Array,
-  at = 0,
-): void {
+export function philox(c0: number, c1: number, c2: number, c3: number, key0: number, key1: number, out: Uint32Array, at = 0): void {
   let [x0, x1, x2, x3, k0, k1] = [c0 | 0, c1 | 0, c2 | 0, c3 | 0, key0 | 0, key1 | 0]
   for (let round = 0; round < ROUNDS; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, x0)
