@@ -4,6 +4,7 @@ import { convolutionLayer } from './convolution-layer.js'
 import { keyedDropout, type KeyedDropout } from './keyed-dropout.js'
 import type { TensorFlow } from './load-tensorflow.js'
 import { localResponseNormalization } from './local-response-normalization.js'
+import { nativeZeros } from './weight-writer.js'
 
 export interface BuiltModel {
   /** [batch, …inputShape] → [batch, classes], logits. Weights are 0 until they are set. */
@@ -29,9 +30,6 @@ export function buildModel(tf: TensorFlow, network: Network): BuiltModel {
   return { model: tf.model({ inputs: input, outputs: output, name: network.name }), dropouts }
 }
 
-// Zeros, because the averager's weights replace them before the first use; the memory behind them is never touched.
-const initializers = { kernelInitializer: 'zeros', biasInitializer: 'zeros' } as const
-
 function layerOf(tf: TensorFlow, spec: Exclude<LayerSpec, { type: 'dropout' }>, first: boolean) {
   switch (spec.type) {
     case 'convolution':
@@ -45,6 +43,9 @@ function layerOf(tf: TensorFlow, spec: Exclude<LayerSpec, { type: 'dropout' }>, 
     case 'globalAveragePooling':
       return tf.layers.globalAveragePooling2d({ name: spec.name })
     case 'dense':
-      return tf.layers.dense({ name: spec.name, units: spec.units, activation: spec.activation, ...initializers })
+      return tf.layers.dense({
+        ...{ name: spec.name, units: spec.units, activation: spec.activation },
+        ...{ kernelInitializer: nativeZeros(tf), biasInitializer: nativeZeros(tf) },
+      })
   }
 }

@@ -3,6 +3,7 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { Convolution, type ConvolutionSpec } from './convolution.js'
 import { single, type LayerShape } from './layer-input.js'
 import type { TensorFlow } from './load-tensorflow.js'
+import { nativeZeros } from './weight-writer.js'
 
 /**
  * The tf.layers layer around {@link Convolution}; its parameters are those of tf.layers' own, `kernel` and `bias`.
@@ -20,9 +21,8 @@ export function convolutionLayer(tf: TensorFlow, spec: ConvolutionSpec, first: b
     override build(inputShape: LayerShape): void {
       const channels = (inputShape as number[]).at(-1)
       invariant(typeof channels === 'number', 'a convolution knows its input channels')
-      // Zeros, because the averager's weights replace them before the first use.
-      this.#kernel = this.addWeight('kernel', [size, size, channels, filters], 'float32', tf.initializers.zeros())
-      this.#bias = this.addWeight('bias', [filters], 'float32', tf.initializers.zeros())
+      this.#kernel = this.addWeight('kernel', [size, size, channels, filters], 'float32', nativeZeros(tf))
+      this.#bias = this.addWeight('bias', [filters], 'float32', nativeZeros(tf))
       super.build(inputShape)
     }
 

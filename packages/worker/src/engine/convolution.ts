@@ -1,7 +1,7 @@
 import type { Tensor, Tensor4D } from '@tensorflow/tfjs-node-gpu'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { LayerSpec } from '@lockstep/shared/models/network.js'
-import { nativeBackend, type OperationAttribute, type TensorFlow } from './load-tensorflow.js'
+import { runNative, type TensorFlow } from './load-tensorflow.js'
 
 export type ConvolutionSpec = Extract<LayerSpec, { type: 'convolution' }>
 
@@ -43,10 +43,11 @@ export class Convolution {
   }
 
   #forward(input: Tensor4D, kernel: Tensor4D, bias: Tensor): Tensor4D {
+    const tf = this.#tf
     const { stride, padding, activation } = this.#spec
-    return this.#tf.tidy(() => {
-      const linear = this.#run('BiasAdd', [this.#tf.conv2d(input, kernel, stride, padding), bias], NHWC)
-      return (activation === 'relu' ? this.#tf.relu(linear) : linear) as Tensor4D
+    return tf.tidy(() => {
+      const linear = runNative(tf, 'BiasAdd', [tf.conv2d(input, kernel, stride, padding), bias], NHWC)
+      return (activation === 'relu' ? tf.relu(linear) : linear) as Tensor4D
     })
   }
 
@@ -55,7 +56,7 @@ export class Convolution {
     const tf = this.#tf
     const { stride, padding, activation } = this.#spec
     return tf.tidy(() => {
-      const linear = activation === 'relu' ? this.#run('ReluGrad', [gradient, output]) : gradient
+      const linear = activation === 'relu' ? runNative(tf, 'ReluGrad', [gradient, output]) : gradient
       // tfjs would keep it to the end of the backward pass, though nothing else reads it.
       if (linear !== gradient) gradient.dispose()
       const ofKernel = tf
@@ -65,18 +66,11 @@ export class Convolution {
           { x: input, dy: linear },
           { strides: stride, pad: padding, dataFormat: 'NHWC', filterShape: kernel.shape },
         )
-      const gradients = [ofKernel, this.#run('BiasAddGrad', [linear], NHWC)]
+      const gradients = [ofKernel, runNative(tf, 'BiasAddGrad', [linear], NHWC)]
       if (withInputGradient) gradients.push(tf.conv2dTranspose(linear as Tensor4D, kernel, input.shape, stride, padding))
       return gradients
     })
   }
-
-  #run(operation: string, inputs: Tensor[], attribute?: Omit<OperationAttribute, 'type'>): Tensor {
-    const backend = nativeBackend(this.#tf)
-    const attributes = [{ name: 'T', type: backend.binding.TF_ATTR_TYPE, value: backend.binding.TF_FLOAT }]
-    const more = attribute === undefined ? [] : [{ ...attribute, type: backend.binding.TF_ATTR_STRING }]
-    return backend.executeSingleOutput(operation, [...attributes, ...more], inputs)
-  }
 }
 
-const NHWC = { name: 'data_format', value: 'NHWC' } as const
+const NHWC = { data_format: 'NHWC' }

@@ -6,7 +6,8 @@ import type { ParameterEntry, ParameterLayout } from '@lockstep/shared/parameter
 import { resultOf, type Batch, type BatchResult, type OnSample } from './batch.js'
 import { buildModel, type BuiltModel } from './build-model.js'
 import { fillDropoutMask } from './dropout-mask.js'
-import { loadTensorFlow, nativeBackend, type TensorFlow } from './load-tensorflow.js'
+import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
+import { writeVariable } from './weight-writer.js'
 
 export interface EngineOptions {
   readonly network: Network
@@ -54,9 +55,9 @@ export class Engine {
   setWeights(flat: Float32Array): void {
     invariant(flat.length === this.#options.layout.size, 'the weights are as long as the layout')
     this.#options.layout.entries.forEach((entry, index) => {
-      const copy = this.#copyOf(flat.subarray(entry.offset, entry.offset + entry.size), entry.shape)
-      this.#variables[index]?.assign(copy)
-      copy.dispose()
+      const variable = this.#variables[index]
+      invariant(variable !== undefined, 'every parameter has a variable')
+      writeVariable(this.#tf, variable, flat.subarray(entry.offset, entry.offset + entry.size))
     })
   }
 
@@ -122,7 +123,7 @@ export class Engine {
 
   /** TensorFlow's version, to explain a difference of fingerprints. */
   get version(): string {
-    return nativeBackend(this.#tf).binding.TF_Version
+    return tensorflowVersion(this.#tf)
   }
 
   /** Tensors alive in this process: constant over steps, or something leaks. */
@@ -158,19 +159,6 @@ export class Engine {
       layer.mask = this.#tf.tensor(mask, [batch.count, ...layer.sampleShape])
       return layer.mask
     })
-  }
-
-  /** TensorFlow's own copy: a tensor of a typed array reads that array's memory for as long as it lives. */
-  #copyOf(values: Float32Array, shape: readonly number[]): Tensor {
-    const backend = nativeBackend(this.#tf)
-    const reference = this.#tf.tensor(values, [...shape])
-    const copy = backend.executeSingleOutput(
-      'DeepCopy',
-      [{ name: 'T', type: backend.binding.TF_ATTR_TYPE, value: backend.binding.TF_FLOAT }],
-      [reference],
-    )
-    reference.dispose()
-    return copy
   }
 }
 

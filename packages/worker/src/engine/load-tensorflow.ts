@@ -6,8 +6,8 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 export type TensorFlow = typeof tensorflow
 
 /** Backend calls that tfjs' public types leave out: an operation of TensorFlow by its name. */
-export interface NativeBackend {
-  executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly unknown[]): tensorflow.Tensor
+interface NativeBackend {
+  executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly tensorflow.Tensor[]): tensorflow.Tensor
   readonly binding: {
     readonly TF_ATTR_TYPE: number
     readonly TF_ATTR_STRING: number
@@ -17,7 +17,7 @@ export interface NativeBackend {
 }
 
 /** An attribute of an operation; `type` is one of the binding's TF_ATTR numbers. */
-export interface OperationAttribute {
+interface OperationAttribute {
   readonly name: string
   readonly type: number
   readonly value: number | string
@@ -45,6 +45,27 @@ export function loadTensorFlow(): TensorFlow {
 }
 
 /** TensorFlow's backend, for operations that tfjs does not offer by name. */
-export function nativeBackend(tf: TensorFlow): NativeBackend {
+function nativeBackend(tf: TensorFlow): NativeBackend {
   return tf.backend() as unknown as NativeBackend
+}
+
+/**
+ * An operation of TensorFlow on float32, by its name.
+ * @param text string attributes besides its type T
+ */
+export function runNative(
+  tf: TensorFlow,
+  operation: string,
+  inputs: readonly tensorflow.Tensor[],
+  text: Readonly<Record<string, string>> = {},
+): tensorflow.Tensor {
+  const backend = nativeBackend(tf)
+  const { TF_ATTR_TYPE, TF_ATTR_STRING, TF_FLOAT } = backend.binding
+  const strings = Object.entries(text).map(([name, value]) => ({ name, type: TF_ATTR_STRING, value }))
+  return backend.executeSingleOutput(operation, [{ name: 'T', type: TF_ATTR_TYPE, value: TF_FLOAT }, ...strings], inputs)
+}
+
+/** The version of TensorFlow's own library, to explain a difference between engines. */
+export function tensorflowVersion(tf: TensorFlow): string {
+  return nativeBackend(tf).binding.TF_Version
 }
