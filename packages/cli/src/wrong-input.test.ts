@@ -104,6 +104,14 @@ describe('wrong input', () => {
     }
   })
 
+  it('a reader that leaves is no error: the work goes on', async () => {
+    const running = startLockstep(['pack', 'pictures', 'packed', '--json'], folder)
+    running.stopReading()
+    expect(await running.ended).toMatchObject({ code: 0, stderr: '' })
+    expect(await readdir(join(folder, 'packed'))).toContain('dataset.json')
+    await rm(join(folder, 'packed'), { recursive: true })
+  })
+
   it('with --json the error is an object as well', async () => {
     const ended = await runLockstep(['train', 'misspelt.yaml', '--json'], folder)
     expect(ended.code).toBe(1)
@@ -132,11 +140,5 @@ describe('what is printed', () => {
     const { code, stdout, stderr } = await runLockstep(['inspect', 'vgg-d', '--json'], tmpdir())
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(JSON.parse(stdout)).toMatchObject({ parameters: 138_357_544, activationBytes: 4 * 15_237_608 })
-  })
-
-  it('does not mind a reader that leaves', async () => {
-    const running = startLockstep(['inspect', 'vgg-d'], tmpdir())
-    running.stopReading()
-    expect(await running.ended).toMatchObject({ code: 0, stderr: '' })
   })
 })
