@@ -176,19 +176,24 @@ export class RunShell {
   async #perform(effect: RunEffect): Promise<void> {
     const { services, membership, report, emit } = this.#parts
     switch (effect.type) {
-      case 'beginStep':
-        return await services.averager.beginStep(effect.step, effect.rate)
-      case 'assignSpan':
-        return await this.#assign(effect.worker, this.#spanJob(effect))
+      case 'beginStep': {
+        await services.averager.beginStep(effect.step, effect.rate)
+        return
+      }
+      case 'assignSpan': {
+        await this.#assign(effect.worker, this.#spanJob(effect))
+        return
+      }
       case 'assignEvaluation': {
         const { first, count } = effect.batches
-        return await this.#assign(effect.worker, {
+        await this.#assign(effect.worker, {
           kind: 'evaluation',
           term: this.#parts.preparation.term,
           version: effect.version,
           first,
           count,
         })
+        return
       }
       case 'withdrawSpan':
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
@@ -200,9 +205,14 @@ export class RunShell {
         return
       case 'dropStep':
         membership.broadcast({ dropped: { version: effect.version } })
-        return await services.averager.drop(effect.version)
-      case 'recordStep':
-        return await this.#recordStep(effect)
+        {
+          await services.averager.drop(effect.version)
+          return
+        }
+      case 'recordStep': {
+        await this.#recordStep(effect)
+        return
+      }
       case 'recordEvaluation':
         this.#recordEvaluation(effect)
         return

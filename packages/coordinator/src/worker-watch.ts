@@ -35,7 +35,7 @@ export function watchLocalWorkers(parts: {
   })
   workers.onExit(({ name, pid, code, signal, cause, logFile, asked }) => {
     if (asked) return
-    const how = signal === null ? `exit code ${String(code)}` : signal
+    const how = signal ?? `exit code ${String(code)}`
     logger.warn({ name, pid, code, signal, cause }, 'local worker ended')
     firstCause ??= new TrainError('WORKER_LOST', `${name} ended (${how})${cause === '' ? '' : `: ${cause}`}; see ${logFile}`)
     if (expected > 0 && workers.running.length === 0 && membership.members.length === 0) shell.fail(firstCause)

@@ -145,8 +145,14 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
 
   async #receive(member: Member, message: WorkerMessage__Output): Promise<void> {
     if (member.state === 'gone') return
-    if (message.hello) return this.#welcome(member, message.hello)
-    if (message.probe) return await this.#examine(member, message.probe)
+    if (message.hello) {
+      this.#welcome(member, message.hello)
+      return
+    }
+    if (message.probe) {
+      await this.#examine(member, message.probe)
+      return
+    }
     if (message.leave) {
       this.#end(member, message.leave.reason, true)
       return
