@@ -1,8 +1,7 @@
 import { performance } from 'node:perf_hooks'
+import { stateSuffix } from '@lockstep/shared/checkpoint/state-suffix.js'
 import { invariant, TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { Job } from '@lockstep/shared/protocol/jobs.js'
-import { canonicalJson } from '@lockstep/shared/recipe/recipe-digest.js'
-import type { ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { Logger } from 'pino'
 import type { Member } from './membership/member.js'
 import type { MembershipServer } from './membership/membership-server.js'
@@ -68,7 +67,7 @@ export class RunShell {
 
   /** Bytes that the state digest ends with: schedule state and next step. */
   get suffix(): Buffer {
-    return suffixOf(this.#state.schedule, this.#state.version)
+    return stateSuffix(this.#state.schedule, this.#state.version)
   }
 
   /** The weights are there: work may begin. Workers may have joined before. */
@@ -254,7 +253,7 @@ export class RunShell {
     const { version: step, loss, top1, rate: learningRate } = effect
     const seconds = report.stepDone(performance.now(), loss)
     const every = preparation.recipe.run.checkpoint.digestEverySteps
-    const digest = every > 0 && step % every === 0 ? await services.averager.digest(step, suffixOf(effect.schedule, step)) : null
+    const digest = every > 0 && step % every === 0 ? await services.averager.digest(step, stateSuffix(effect.schedule, step)) : null
     const shown = {
       ...{ step, loss, top1, learningRate, samplesPerSecond: report.samplesPerSecond, workers: Object.keys(this.#state.workers).length },
       ...(digest === null ? {} : { stateDigest: digest.stateDigest }),
@@ -288,7 +287,7 @@ export class RunShell {
       ...(this.#evaluated?.version === version ? { metrics: this.#evaluated.metrics } : {}),
     }
     const write = async (): Promise<void> => {
-      const { stateDigest } = await services.averager.writeCheckpoint(path, metadata, suffixOf(schedule, version))
+      const { stateDigest } = await services.averager.writeCheckpoint(path, metadata, stateSuffix(schedule, version))
       await directory.linkLatest(version)
       if (best) await directory.linkBest(version)
       await directory.keep(recipe.run.checkpoint.keep)
@@ -299,8 +298,4 @@ export class RunShell {
       this.fail(error)
     })
   }
-}
-
-function suffixOf(schedule: ScheduleState, nextStep: number): Buffer {
-  return Buffer.from(canonicalJson({ schedule, nextStep }))
 }

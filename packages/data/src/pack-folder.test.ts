@@ -81,7 +81,7 @@ describe('packFolder', () => {
       const jpeg = await drawn(40, 40, 1).jpeg().toBuffer()
       await put(root, 'in/a/000b.jpg', jpeg.subarray(0, jpeg.length - 300))
       const options = { input: join(root, 'in'), output: join(root, 'out') }
-      await expect(packFolder({ ...options, onBroken: 'stop' })).rejects.toEqual(message('DATA_CORRUPT', 'a/000b.jpg', '--skip-broken'))
+      await expect(packFolder({ ...options, onBroken: 'stop' })).rejects.toEqual(message('DATA_CORRUPT', 'a/000b.jpg', '--on-broken skip'))
       expect(await readdir(root)).toEqual(['in'])
       const result = await packFolder({ ...options, onBroken: 'skip' })
       expect([result.samples, result.skipped.length, result.skipped[0]]).toEqual([4, 1, expect.stringContaining('a/000b.jpg: ')])

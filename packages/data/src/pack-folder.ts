@@ -138,7 +138,10 @@ async function* preparedSamples(
     requireGoing()
     if ('broken' in sample && onBroken === 'stop') {
       const file = join(input, sample.name)
-      throw new TrainError('DATA_CORRUPT', `${file} cannot be decoded (${sample.broken}): replace or remove it, or pack with --skip-broken`)
+      throw new TrainError(
+        'DATA_CORRUPT',
+        `${file} cannot be decoded (${sample.broken}): replace or remove it, or pack with --on-broken skip`,
+      )
     }
     yield sample
     onProgress?.({ what: 'packing', done: ++done, total: pictures.length })

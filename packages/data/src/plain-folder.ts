@@ -85,7 +85,7 @@ async function indexFolder(
     if ('broken' in sample) {
       throw new TrainError(
         'DATA_CORRUPT',
-        `${join(path, sample.name)} cannot be decoded (${sample.broken}): replace or remove it, or use \`lockstep pack --skip-broken\``,
+        `${join(path, sample.name)} cannot be decoded (${sample.broken}): replace or remove it, or use \`lockstep pack --on-broken skip\``,
       )
     }
     const { name, label, crc, sums } = sample

@@ -8,6 +8,7 @@ import { openTrainingData } from '@lockstep/data/training-data.js'
 import { writeCheckpoint } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
 import type { TensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
+import { stateSuffix } from '@lockstep/shared/checkpoint/state-suffix.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { planDepthTransfer, type TransferPlan } from '@lockstep/shared/initialization/depth-transfer.js'
 import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
@@ -16,7 +17,6 @@ import { networkOf, type Network } from '@lockstep/shared/models/network.js'
 import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { loadRecipe, recipeDigest } from '@lockstep/shared/recipe/load.js'
-import { canonicalJson } from '@lockstep/shared/recipe/recipe-digest.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { addExample, addJsonOption, addSetOption } from '../options.js'
 import { LiveDisplay } from '../terminal/live-display.js'
@@ -61,7 +61,7 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
   const layout = layoutOf(network)
   const { weights, plan } = await weightsOf(recipe, network, layout)
   await mkdir(dirname(out), { recursive: true })
-  const suffix = Buffer.from(canonicalJson({ schedule: metadata.schedule, nextStep: 0 }))
+  const suffix = stateSuffix(initialSchedule(recipe.learningRate), 0)
   const state = { weights: [bytesOf(weights)], velocity: zeros(weights.byteLength), suffix }
   const written = writeCheckpoint(out, layout, metadata, state)
   if (options.json) {

@@ -59,7 +59,7 @@ export async function bind(server: Server, host: string, port: number, insecureN
         reject(
           new TrainError(
             'PORT_TAKEN',
-            `cannot listen on ${address}: the port is taken or not allowed; choose another with --port, or 0 for any free one`,
+            `cannot listen on ${address}: the port is taken or not allowed; choose another with --listen HOST:PORT, port 0 for any free one`,
             { cause: error },
           ),
         )

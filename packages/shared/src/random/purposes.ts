@@ -3,7 +3,7 @@
  * share a number. docs/numerics.md holds the same table with the counter layouts; a value here never changes its meaning.
  */
 export const PURPOSE = {
-  /** counter: (draw, epoch, 0, 0) */
+  /** counter: (block of draws, epoch, 0, 0) for the order of samples or of shards, (…, epoch, 1, shard) within a shard, (…, 0, 2, 0) for packing */
   shuffle: 1,
   /** counter: (class, draw, 0, 0) */
   split: 2,
