@@ -26,6 +26,12 @@ export class Narrator {
     this.line(styled('bold', `${String(this.#act)}  ${title}`))
   }
 
+  /** A title without a number. */
+  title(title: string): void {
+    this.line('')
+    this.line(styled('bold', `   ${title}`))
+  }
+
   /** A line that stays. */
   line(text: string): void {
     if (this.#silent) return

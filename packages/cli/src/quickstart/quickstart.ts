@@ -54,12 +54,12 @@ export async function quickstart({ signal, base = 'runs', seed = 1, silent = fal
     narrator.act('The same 30 steps twice: with one worker, and with three of which one is killed')
     const proof = await proveExactness({ ...options, checkpoint: shallow.checkpoint }, narrator)
 
-    narrator.act('Results on the 1,000 digits held back')
+    narrator.title('Results on the 1,000 digits held back')
     for (const line of [...resultsTable(results.trainings, baseline), ...remarks(results)]) narrator.line(`   ${line}`)
     const seconds = (performance.now() - started) / 1000
     sayWhatIsWhere(narrator, shallow.outcome.directory, shallow.checkpoint, options.base)
     narrator.line('')
-    narrator.line(`Done in ${duration(seconds)} min.`)
+    narrator.line(`   Done in ${duration(seconds)} minutes.`)
     return { ...results, proof, seconds }
   } finally {
     narrator.settle()
@@ -83,11 +83,9 @@ async function preparePictures(
 }
 
 function sayWhatIsWhere(narrator: Narrator, run: string, checkpoint: string, base: string): void {
-  narrator.act('Where everything is')
+  narrator.title('Where everything is')
   narrator.line(`   ${shownPath(base)}/quickstart-*   recipe, checkpoints, metrics, TensorBoard events and logs of every training`)
-  narrator.line(`   ${shownPath(run)}/summary.json`)
-  narrator.line('')
-  narrator.line('   What to try next:')
+  narrator.title('What to try next')
   const tries = [
     `inspect ${shownPath(run)}`,
     `predict ${shownPath(checkpoint)} PICTURE…`,
