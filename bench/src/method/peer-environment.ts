@@ -19,7 +19,7 @@ export function peerScript(name: string): string {
  */
 export function peerPython(): string {
   if (existsSync(DONE)) return PYTHON
-  console.log('Fetching PyTorch to compare with, once: about 3 GB to download, 7 GB on disk in .runtime/peers (delete it when done)')
+  console.log('Fetching PyTorch to compare with, once: about 3 GB to download, 5.4 GB on disk in .runtime/peers (delete it when done)')
   rmSync(FOLDER, { recursive: true, force: true })
   run('python3', ['-m', 'venv', FOLDER])
   run(PYTHON, ['-m', 'pip', 'install', '--quiet', '--no-cache-dir', '--disable-pip-version-check', ...PACKAGES])
