@@ -1,9 +1,10 @@
 import { describeNetwork } from '@lockstep/shared/models/description.js'
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
+import { coordinatorBytes, exchangedBytes, workerBytes, type ExchangedBytes } from '@lockstep/shared/models/memory.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
 import { recipeDigest, resolveRecipe } from '@lockstep/shared/recipe/load.js'
 import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
-import { maximalNodes } from '@lockstep/shared/reduction/tree.js'
 import { readDataFactsOrReason, type DataFacts } from './data-facts.js'
 
 /** Classes counted with while the data is not there: those of ImageNet. */
@@ -30,13 +31,10 @@ export interface RecipeDescription {
   microBatches: number
   evaluationEvery: number | null
   workers: number
-  exchange: ExchangeBytes
-}
-
-/** Bytes that travel in one step, all workers together. */
-export interface ExchangeBytes {
-  up: number
-  down: number
+  /** Bytes that travel in one step, all workers together, with spans of equal size. */
+  exchange: ExchangedBytes
+  /** Estimated peaks, bytes. */
+  memory: { worker: number; coordinator: number }
 }
 
 /** Describes a recipe from its text and what is known of its data. No picture is read, nothing is written. */
@@ -49,6 +47,8 @@ export async function describeRecipe(
   // without data only what does not depend on its size is used of this
   const resolved = resolveRecipe(recipe, found?.train ?? 1)
   const { parameters, macs, activationBytes, trainingBytes } = describeNetwork(network)
+  const workers = Math.max(1, recipe.run.workers.count)
+  const measures = { network, layout: layoutOf(network), microBatch: recipe.batch.micro, leaves: resolved.leaves, workers }
   const steps = found === undefined ? (recipe.steps ?? null) : resolved.steps
   const description: RecipeDescription = {
     name: recipe.name,
@@ -69,26 +69,12 @@ export async function describeRecipe(
     microBatches: resolved.microBatches,
     evaluationEvery: found === undefined ? (recipe.evaluation.everySteps ?? null) : resolved.evaluationEvery,
     workers: recipe.run.workers.count,
-    exchange: exchangeBytes(parameters, resolved.leaves, Math.max(1, recipe.run.workers.count)),
+    exchange: exchangedBytes(measures),
+    memory: { worker: workerBytes(measures), coordinator: coordinatorBytes(measures) },
   }
   return { description, network, resolved }
 }
 
 function dataOf({ train, validation, classes }: DataFacts): RecipeDescription['data'] {
   return { found: true, train, validation, classes: classes.length }
-}
-
-/**
- * Bytes exchanged in a step with spans of equal size: every computing worker sends the maximal tree nodes of its span, each as
- * large as the network, and takes the new weights.
- * @param leaves M; @param workers local workers, those beyond M are idle
- */
-export function exchangeBytes(parameters: number, leaves: number, workers: number): ExchangeBytes {
-  const computing = Math.min(workers, leaves)
-  let nodes = 0
-  for (let worker = 0; worker < computing; worker++) {
-    const first = Math.floor((worker * leaves) / computing)
-    nodes += maximalNodes(leaves, { first, count: Math.floor(((worker + 1) * leaves) / computing) - first }).length
-  }
-  return { up: nodes * parameters * 4, down: workers * parameters * 4 }
 }

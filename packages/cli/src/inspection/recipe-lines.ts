@@ -7,7 +7,7 @@ import type { RecipeDescription } from './recipe-description.js'
 
 /** What a recipe comes to, for a person. */
 export function recipeLines(recipe: Recipe, description: RecipeDescription, resolved: ResolvedRecipe, network: Network): string[] {
-  const { data, steps, epochs, leaves, workers, exchange } = description
+  const { data, steps, epochs, leaves, workers, exchange, memory } = description
   const { batch, optimizer, learningRate } = recipe
   const length =
     steps === null
@@ -48,8 +48,9 @@ export function recipeLines(recipe: Recipe, description: RecipeDescription, reso
     ['workers', workers === 0 ? 'none here: others join' : `${count(workers)} here${idle}`],
     [
       'a step exchanges',
-      `${bytes(exchange.up)} of gradients, ${bytes(exchange.down)} of weights${workers > 1 ? `, ${String(workers)} workers together` : ''}`,
+      `${bytes(exchange.gradients)} of gradients, ${bytes(exchange.weights)} of weights${workers > 1 ? `, ${String(workers)} workers together` : ''}`,
     ],
+    ['memory', `about ${bytes(memory.worker)} a worker, ${bytes(memory.coordinator)} the coordinator`],
     ['recipe digest', description.digest],
   ]
   return [recipe.name, ...fields(entries).map((line) => `  ${line}`), ...(data.found ? [] : ['', `note: ${data.reason}`])]

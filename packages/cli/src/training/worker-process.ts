@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { workerEnvironment } from '@lockstep/coordinator/local-workers/worker-environment.js'
+import { computeEnvironment } from '@lockstep/shared/environment/compute-environment.js'
 import { newLogFile } from '../standalone-work.js'
 import { writeError, writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
@@ -35,7 +35,7 @@ export async function runWorkerProcess(options: WorkerProcessOptions): Promise<n
     // a group of its own: Ctrl-C reaches this process alone, which passes it on in order
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: workerEnvironment(process.env, options.computeThreads),
+    env: computeEnvironment(process.env, options.computeThreads),
   })
   if (!options.json) writeLine(`joining ${options.join}; log: ${shownPath(logFile)}`)
   const log = createWriteStream(logFile, { flags: 'a' })

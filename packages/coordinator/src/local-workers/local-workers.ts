@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TrainError, invariant } from '@lockstep/shared/errors/train-error.js'
 import { firstCause } from './first-cause.js'
-import { workerEnvironment } from './worker-environment.js'
+import { computeEnvironment } from '@lockstep/shared/environment/compute-environment.js'
 
 /** The worker's program. The coordinator does not import the worker; it only knows where it lies. */
 const WORKER_PROGRAM = fileURLToPath(new URL('../../../worker/dist/main.js', import.meta.url))
@@ -88,7 +88,7 @@ export class LocalWorkers {
         {
           detached: true,
           stdio: ['pipe', log, log],
-          env: workerEnvironment(process.env, computeThreads),
+          env: computeEnvironment(process.env, computeThreads),
         },
       )
     } finally {

@@ -18,7 +18,7 @@ function multiplyHigh(a: number, b: number): number {
   const low = Math.imul(aLow, bLow) >>> 0
   const middle1 = (Math.imul(aHigh, bLow) >>> 0) + (low >>> 16)
   const middle2 = (Math.imul(aLow, bHigh) >>> 0) + (middle1 & 0xffff)
-  return (Math.imul(aHigh, bHigh) + Math.floor(middle1 / 0x10000) + Math.floor(middle2 / 0x10000)) | 0
+  return (Math.imul(aHigh, bHigh) + (middle1 >>> 16) + (middle2 >>> 16)) | 0
 }
 
 /**

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { computeEnvironment } from '@lockstep/shared/environment/compute-environment.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { StandaloneMessage, StandaloneProgress, StandaloneRequest } from './messages.js'
 
@@ -44,13 +45,7 @@ function startChild({ computeThreads, logFile }: ChildOptions): ChildProcess {
       // Its own process group: Ctrl-C reaches the parent alone, which aborts the signal.
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
-      env: {
-        ...process.env,
-        TF_NUM_INTRAOP_THREADS: String(computeThreads),
-        TF_NUM_INTEROP_THREADS: '1',
-        OMP_NUM_THREADS: String(computeThreads),
-        TF_CPP_MIN_LOG_LEVEL: '2',
-      },
+      env: computeEnvironment(process.env, computeThreads),
     })
   } finally {
     closeSync(log)

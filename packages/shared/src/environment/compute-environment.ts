@@ -1,9 +1,9 @@
 /**
- * The environment of a worker process. The number of computing threads is part of an engine's fingerprint, and
+ * The environment of a process that computes: a worker, or an evaluation without a run. The number of computing threads is part of an engine's fingerprint, and
  * TensorFlow reads it before the first line of ours runs, so it is set here.
  * @param computeThreads of the recipe; 1 unless the user wants otherwise
  */
-export function workerEnvironment(base: NodeJS.ProcessEnv, computeThreads: number): NodeJS.ProcessEnv {
+export function computeEnvironment(base: NodeJS.ProcessEnv, computeThreads: number): NodeJS.ProcessEnv {
   return {
     ...base,
     TF_NUM_INTRAOP_THREADS: String(computeThreads),
