@@ -219,7 +219,7 @@ export class RunShell {
         emit({ type: 'learningRateDropped', step: effect.version, from: effect.from, to: effect.to })
         return
       case 'writeCheckpoint':
-        this.#writeCheckpoint(effect)
+        await this.#writeCheckpoint(effect)
         return
       case 'expelWorker':
         membership.expel(effect.worker, effect.reason, true)
@@ -275,11 +275,13 @@ export class RunShell {
   }
 
   /** Begins to write and comes back; the averager keeps the version until it is written. */
-  #writeCheckpoint({ version, schedule, best }: RunEffect & { type: 'writeCheckpoint' }): void {
-    const { preparation, services, membership, emit } = this.#parts
+  async #writeCheckpoint({ version, schedule, best }: RunEffect & { type: 'writeCheckpoint' }): Promise<void> {
+    const { preparation, services, membership, metrics, emit } = this.#parts
     const { directory, recipe, network, preprocessing, dataDigest, recipeDigest } = preparation
     invariant(version === this.#state.version, 'a checkpoint is of the committed version')
     const path = directory.checkpointPath(version)
+    // a run that goes on from this checkpoint finds the metrics of every step before it
+    await metrics.flush()
     const metadata = {
       ...{ format: 1 as const, step: version, run: directory.id, seed: recipe.seed, recipe, network, schedule, dataDigest, recipeDigest },
       preprocessing: { ...preprocessing },
