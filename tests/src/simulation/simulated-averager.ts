@@ -101,6 +101,7 @@ export class SimulatedSlice {
 
   contribute(contribution: Contribution__Output): Outcome {
     const outcome = this.state.contribute(contribution)
+    this.world.count(`contribution ${outcome}`)
     this.world.watch.committedIsWhole(this)
     return outcome
   }

@@ -101,7 +101,10 @@ export class SimulatedCoordinator {
   #notice(event: RunEvent, before: RunState, effects: readonly RunEffect[]): void {
     const { watch, time } = this.world
     if (event.type !== 'tick' && event.type !== 'workerHeard') this.world.note(() => `  event ${shown(event)}`)
-    for (const effect of effects) this.world.note(() => `    effect ${shown(effect)}`)
+    for (const effect of effects) {
+      this.world.count(`effect ${effect.type}`)
+      this.world.note(() => `    effect ${shown(effect)}`)
+    }
     if (this.state.version > before.version + 1 || this.state.version < before.version) {
       throw new Violation('versions', `from version ${String(before.version)} to ${String(this.state.version)}`)
     }

@@ -21,8 +21,6 @@ export class SimulatedWorker implements Computer {
   hungUntilMs = 0
   slowUntilMs = 0
   slowFactor = 1
-  /** It ended by itself: told to, refused, or for want of a connection. */
-  ended = false
   readonly #chance: Chance
   #failures = 0
   #awaySinceMs = 0
@@ -36,6 +34,8 @@ export class SimulatedWorker implements Computer {
     incarnation: number,
     private readonly plan: WorkerPlan,
     private readonly coordinator: () => SimulatedCoordinator | undefined,
+    /** Told when the process ends by itself: told to, refused, or for want of a connection. */
+    private readonly ended: () => void,
   ) {
     this.place = new Place(`worker ${String(index)}${incarnation > 0 ? ` (${String(incarnation + 1)})` : ''}`)
     this.#chance = world.chance(this.place.name)
@@ -130,8 +130,8 @@ export class SimulatedWorker implements Computer {
   }
 
   #end(connection: Connection | undefined): void {
-    this.ended = true
     this.die(connection !== undefined)
+    this.ended()
   }
 
   /** The process is gone. @param noticed whether its connections are closed, as they are unless the machine is gone too */

@@ -7,12 +7,15 @@ import { SimulatedQueue } from './simulated-queue.js'
 import { SimulatedWorker } from './simulated-worker.js'
 import { Violation } from './violation.js'
 import { VirtualTime } from './virtual-time.js'
-import { STALL_MS, Watch } from './watch.js'
+import { Watch } from './watch.js'
 import type { OldAnswer, SavedState, World } from './world-parts.js'
 
 /** No history takes longer: beyond it something goes round in circles. */
 const ENDLESS_MS = 600_000
-const AFTER_CRASH_MS = 200
+/** Beside what the work in hand takes: the longest deadline, a join, and room. */
+const STALL_MS = 20_000
+/** After an end of its own a worker process is back this soon. */
+const RESTART_MS = 500
 /** Answers of the term before are let in for so long after a resume. */
 const OLD_ANSWERS_MS = 3_000
 
@@ -25,17 +28,25 @@ export class SimulatedWorld implements World {
   readonly saved: SavedState[] = []
   readonly oldAnswers: OldAnswer[] = []
   readonly notes: string[] | undefined
+  readonly counts = new Map<string, number>()
   checkpointMs: number
   events = 0
   readonly #queue: SimulatedQueue
   readonly #workers: SimulatedWorker[] = []
+  /** How often each was started. */
+  readonly #starts: number[] = []
+  /** How long a worker that leaves stays away. */
+  readonly #awayMs: (number | undefined)[] = []
   readonly #chance: Chance
   #coordinator: SimulatedCoordinator | undefined
   #term = 0
-  #incarnation = 0
   #finished = false
   /** Until then somebody disturbs the run, and it may stand still. */
   #disturbedUntilMs = 0
+  /** A run does something again within this time once nothing disturbs it. */
+  readonly #stallMs: number
+  /** Between a stop and the resume. */
+  #pauseMs = 0
 
   /** @param noted whether to write down what happens */
   constructor(
@@ -49,6 +60,8 @@ export class SimulatedWorld implements World {
     this.checkpointMs = scenario.checkpointMs
     this.notes = noted ? [] : undefined
     this.#chance = this.chance('world')
+    const slowestMs = Math.max(...scenario.workers.map(({ leafMs }) => leafMs))
+    this.#stallMs = STALL_MS + 3 * slowestMs * Math.max(scenario.plan.leaves, scenario.plan.evaluationBatches)
     this.#queue = new SimulatedQueue(this)
     this.#serve()
     for (const [index, { joinsAtMs }] of scenario.workers.entries()) {
@@ -58,6 +71,7 @@ export class SimulatedWorld implements World {
     for (const fault of scenario.faults) {
       this.time.at(fault.atMs, undefined, () => {
         this.note(() => describeFault(fault))
+        this.count(`fault ${fault.kind}`)
         this.#disturb(fault)
       })
     }
@@ -65,6 +79,10 @@ export class SimulatedWorld implements World {
 
   chance(stream: string): Chance {
     return new Chance(this.scenario.seed, stream)
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
   }
 
   note(line: () => string): void {
@@ -77,8 +95,8 @@ export class SimulatedWorld implements World {
       this.events++
       const { nowMs } = this.time
       if (nowMs > ENDLESS_MS) throw new Violation('progress', `the run is not over after ${String(ENDLESS_MS / 1000)} s`)
-      if (nowMs - Math.max(this.watch.progressMs, this.#disturbedUntilMs) > STALL_MS) {
-        throw new Violation('progress', `nothing was achieved for ${String(STALL_MS / 1000)} s, undisturbed: ${this.#standing()}`)
+      if (nowMs - Math.max(this.watch.progressMs, this.#disturbedUntilMs) > this.#stallMs) {
+        throw new Violation('progress', `nothing was achieved for ${String(Math.round(this.#stallMs / 1000))} s, undisturbed: ${this.#standing()}`)
       }
     }
     if (!this.#finished) throw new Violation('progress', `nothing more happens: ${this.#standing()}`)
@@ -93,8 +111,17 @@ export class SimulatedWorld implements World {
   #startWorker(index: number): void {
     const plan = this.scenario.workers[index]
     const before = this.#workers[index]
-    if (plan === undefined || (before !== undefined && !before.ended && before.place.alive)) return
-    this.#workers[index] = new SimulatedWorker(this, index, this.#incarnation++, plan, () => this.#coordinator)
+    if (plan === undefined) return
+    if (before?.place.alive === true) return
+    const again = (): void => {
+      const afterMs = this.#awayMs[index] ?? RESTART_MS
+      this.#awayMs[index] = undefined
+      // somebody starts it again while the run is not over
+      if (plan.impostor === undefined) this.time.after(afterMs, undefined, () => this.#startWorker(index))
+    }
+    const starts = this.#starts[index] ?? 0
+    this.#starts[index] = starts + 1
+    this.#workers[index] = new SimulatedWorker(this, index, starts, plan, () => this.#coordinator, again)
   }
 
   #serve(): void {
@@ -108,8 +135,6 @@ export class SimulatedWorld implements World {
     })
     this.#coordinator = coordinator
   }
-
-  #pauseMs = AFTER_CRASH_MS
 
   #resume(afterMs: number): void {
     this.#hold(afterMs)
@@ -191,8 +216,8 @@ export class SimulatedWorld implements World {
         worker.die(this.#chance.happens(0.7))
         return this.time.after(forMs, undefined, () => this.#startWorker(index))
       case 'leave':
-        this.time.after(0, worker.place, () => worker.leave())
-        return this.time.after(forMs + 100, undefined, () => this.#startWorker(index))
+        this.#awayMs[index] = forMs
+        return this.time.after(0, worker.place, () => worker.leave())
       case 'freeze':
         worker.place.asleepUntilMs = Math.max(worker.place.asleepUntilMs, untilMs)
         return

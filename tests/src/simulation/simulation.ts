@@ -9,6 +9,8 @@ export interface Outcome {
   readonly failure: { readonly invariant: string; readonly message: string } | undefined
   readonly virtualMs: number
   readonly events: number
+  /** How often what happened: faults by kind, answers by outcome, ends by reason. */
+  readonly counts: ReadonlyMap<string, number>
   /** What happened, when it was asked for. */
   readonly notes: readonly string[]
 }
@@ -30,7 +32,7 @@ export function simulate(scenario: Scenario, options: SimulationOptions = {}): O
     } catch (error) {
       failure = failureOf(error)
     }
-    return { failure, virtualMs: world.time.nowMs, events: world.events, notes: world.notes ?? [] }
+    return { failure, virtualMs: world.time.nowMs, events: world.events, notes: world.notes ?? [], counts: world.counts }
   }
   return mutation === 'addOverlapping' ? withOverlappingAdditions(run) : run()
 }

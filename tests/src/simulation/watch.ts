@@ -7,9 +7,6 @@ import type { SimulatedSlice } from './simulated-averager.js'
 import { treeFault, undisturbedHistory, type ChunkState, type VersionRecord } from './undisturbed.js'
 import { Violation } from './violation.js'
 
-/** A run does something again within this time once nothing disturbs it: the longest deadline, a join and a leaf, with room. */
-export const STALL_MS = 25_000
-
 type Effect<Type extends RunEffect['type']> = RunEffect & { type: Type }
 
 /** Compares everything that happens with the undisturbed history, and throws a {@link Violation} at the first difference. */

@@ -37,6 +37,8 @@ export interface World {
   readonly saved: SavedState[]
   readonly oldAnswers: OldAnswer[]
   chance(stream: string): Chance
+  /** Counts something that happens. */
+  count(what: string): void
   /** Notes what happens, when the history is to be printed. */
   note(line: () => string): void
 }
