@@ -12,12 +12,14 @@ import { TrainingProcess } from './method/training-process.js'
 
 /**
  * Memory of a coordinator and two workers while they train VGG-16: 224 px, 1000 classes, micro-batch 4, eight leaves, checkpoints on
- * the way. `npm run bench -- memory [STEPS [MODEL INPUT_SIZE]]`. Exit code 1 when a process takes more than it may, or keeps growing.
+ * the way. `npm run bench -- memory [STEPS [MODEL INPUT_SIZE [EVALUATION_BATCH]]]`. Exit code 1 when a process takes more than it may, or keeps growing.
  */
 
-const [stepsText = '30', model = 'vgg-d', sizeText = '224'] = process.argv.slice(2)
+const [stepsText = '30', model = 'vgg-d', sizeText = '224', evaluationText = '32'] = process.argv.slice(2)
 const STEPS = Number(stepsText)
 const INPUT_SIZE = Number(sizeText)
+/** The recipe's default; the probe at joining computes one such batch. */
+const EVALUATION_BATCH = Number(evaluationText)
 const WORKERS = 2
 const MICRO_BATCH = 4
 const LEAVES = 8
@@ -39,7 +41,7 @@ function recipeOf(pictures: string): Recipe {
     batch: { global: MICRO_BATCH * LEAVES, micro: MICRO_BATCH },
     // It is stopped before: the evaluation at the end of a run would take longer than the measurement.
     steps: STEPS + 1000,
-    evaluation: { everySteps: STEPS + 1000 },
+    evaluation: { everySteps: STEPS + 1000, batch: EVALUATION_BATCH },
     run: { workers: { count: WORKERS, minimum: WORKERS }, checkpoint: { everySteps: 10, keep: 1 } },
   })
 }
