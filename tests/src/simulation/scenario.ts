@@ -18,6 +18,17 @@ export const FAULT_KINDS = [
   ...['slowThreads', 'oldTerm'],
 ] as const
 export type FaultKind = string
+/** Faults after which a worker may rightly be held to be lost although it lives. */
+const BLAMED: ReadonlySet<FaultKind> = new Set([
+  ...['kill', 'freeze', 'hang', 'slow', 'stallMembership', 'stallContributions', 'flushQueue', 'killQueue', 'lateJobs'],
+])
+/** So long after such a fault is over, milliseconds: the longest deadline, and what had piled up. */
+const BLAMED_MS = 20_000
+
+/** Until when a fault excuses that a worker is expelled; −∞: it is no excuse. */
+export function blamedUntilMs({ kind, atMs, forMs }: Fault): number {
+  return BLAMED.has(kind) ? atMs + forMs + BLAMED_MS : -Infinity
+}
 
 /** Something that goes wrong at a moment. Which of the numbers mean something depends on the kind. */
 export interface Fault {
@@ -64,7 +75,7 @@ export function scenarioOf(seed: number): Scenario {
   const spanMs = 400 + plan.steps * (100 + (plan.leaves * leafMs) / count) + plan.evaluationBatches * leafMs
   const faults = chance.happens(0.03)
     ? []
-    : Array.from({ length: chance.whole(1, 7) }, () => faultOf(chance, spanMs, count, slices.length)).sort((a, b) => a.atMs - b.atMs)
+    : Array.from({ length: chance.happens(0.1) ? chance.whole(8, 20) : chance.whole(1, 7) }, () => faultOf(chance, spanMs, count, slices.length)).sort((a, b) => a.atMs - b.atMs)
   return {
     ...{ seed, plan, slices, workers, faults },
     network: { leastMs: 0.2, mostMs: chance.pick([2, 10, 60]), spikes: chance.pick([0, 0.02, 0.1]), spikeMs: 400 },

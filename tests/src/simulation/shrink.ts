@@ -54,6 +54,7 @@ function* fewerFaults(scenario: Scenario): Generator<Scenario> {
 function* fewerWorkers(scenario: Scenario): Generator<Scenario> {
   const { workers, faults, plan } = scenario
   if (plan.minimumWorkers > 1) yield { ...scenario, plan: { ...plan, minimumWorkers: 1 } }
+  if (workers.some(({ joinsAtMs }) => joinsAtMs > 0)) yield { ...scenario, workers: workers.map((worker) => ({ ...worker, joinsAtMs: 0 })) }
   for (let gone = workers.length - 1; gone >= 0 && workers.length > plan.minimumWorkers; gone--) {
     const left = faults.filter(({ worker }) => worker !== gone).map((fault) => (fault.worker > gone ? { ...fault, worker: fault.worker - 1 } : fault))
     yield { ...scenario, workers: workers.filter((_, index) => index !== gone), faults: left }
@@ -88,6 +89,7 @@ function* shorterFaults(scenario: Scenario): Generator<Scenario> {
   for (const [index, fault] of scenario.faults.entries()) {
     const others = (changed: Fault): Scenario => ({ ...scenario, faults: scenario.faults.map((other, at) => (at === index ? changed : other)) })
     if (fault.forMs > 20) yield others({ ...fault, forMs: Math.floor(fault.forMs / 2) })
+    if (fault.atMs > 200) yield others({ ...fault, atMs: Math.floor(fault.atMs / 2) })
   }
 }
 

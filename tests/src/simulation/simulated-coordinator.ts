@@ -167,6 +167,7 @@ export class SimulatedCoordinator {
         this.#writeCheckpoint(effect)
         return done()
       case 'expelWorker':
+        world.watch.expelled(effect, world.time.nowMs)
         membership.expel(effect.worker)
         return done()
       case 'learningRateDropped':

@@ -123,12 +123,15 @@ export class SimulatedSession {
   stop(idle: () => void): void {
     if (this.#stopped) return
     this.#stopped = true
-    this.#idle = idle
+    this.#idle = () => {
+      this.#idle = () => undefined
+      idle()
+    }
     if (this.#inHand !== undefined) this.#abandon(this.#inHand)
     this.weights.close()
     for (const link of this.links) link.close()
     this.consumer.open = false
-    if (!this.#busy) idle()
+    if (!this.#busy) this.#idle()
   }
 
   #nextTurn(): void {

@@ -2,7 +2,7 @@ import type { RunEffect } from '@lockstep/coordinator/run-loop/run-effect.js'
 import type { ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
 import { canonicalJson } from '@lockstep/shared/recipe/recipe-digest.js'
 import { describeTree, type GradientTree } from './gradient-tree.js'
-import type { Scenario } from './scenario.js'
+import { blamedUntilMs, type Scenario } from './scenario.js'
 import type { SimulatedSlice } from './simulated-averager.js'
 import { treeFault, undisturbedHistory, type ChunkState, type VersionRecord } from './undisturbed.js'
 import { Violation } from './violation.js'
@@ -75,6 +75,12 @@ export class Watch {
       throw new Violation('barrier', `version ${String(version)} is committed before chunk ${String(chunk)} of slice ${String(slice.index)}`)
     }
     this.#isWhole(slice, version, 'digest')
+  }
+
+  /** A worker is held to be lost: something must have befallen it, and not only the coordinator's own clock. */
+  expelled({ worker, reason }: Effect<'expelWorker'>, nowMs: number): void {
+    const excused = this.#scenario.faults.some((fault) => fault.atMs <= nowMs && nowMs <= blamedUntilMs(fault))
+    if (!excused) throw new Violation('blame', `${worker} is expelled (${reason}), and nothing was wrong with it`)
   }
 
   /** A coordinator begins from a version. */
