@@ -26,6 +26,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'evaluate', summary: 'loss and accuracy of a checkpoint on a folder of pictures', load: () => import('./commands/evaluate.js') },
   { name: 'predict', summary: 'what a checkpoint sees in pictures', load: () => import('./commands/predict.js') },
   { name: 'pack', summary: 'pack a folder of pictures into shards', load: () => import('./commands/pack.js') },
+  { name: 'datasets', summary: "make the pictures that the project's recipes train on", load: () => import('./commands/datasets.js') },
   { name: 'initialize', summary: 'write the first checkpoint of a recipe', load: () => import('./commands/initialize.js') },
   { name: 'inspect', summary: 'describe a model, a recipe, a checkpoint or a run', load: () => import('./commands/inspect.js') },
 ]

@@ -4,9 +4,9 @@ import { interruptibleWork } from '../standalone-work.js'
 import { LiveDisplay } from '../terminal/live-display.js'
 import { writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
-import { makeDigits } from './digits.js'
-import { makeEmoji } from './emoji.js'
-import type { MakerOptions } from './picture-set.js'
+import { makeDigits } from '../picture-sets/digits.js'
+import { makeEmoji } from '../picture-sets/emoji.js'
+import type { MakerOptions } from '../picture-sets/picture-set.js'
 
 /** `lockstep datasets digits|emoji OUT`: the pictures that the project's recipes train on. */
 
