@@ -29,7 +29,12 @@ function optionsOf(words: string[]): Options {
   }
   const mutation = MUTATIONS.find((name) => name === values.mutation)
   if (values.mutation !== undefined && mutation === undefined) throw new Error(`there is no mutation ${values.mutation}`)
-  return { seed: values.seed === undefined ? undefined : whole(values.seed, 0), from: whole(values.from, 0), seeds: whole(values.seeds, 10_000), mutation }
+  return {
+    seed: values.seed === undefined ? undefined : whole(values.seed, 0),
+    from: whole(values.from, 0),
+    seeds: whole(values.seeds, 10_000),
+    mutation,
+  }
 }
 
 function print(line: string): void {
@@ -89,7 +94,9 @@ function sweep({ from, seeds, mutation }: Options): boolean {
     const nowMs = performance.now()
     if (nowMs - shownMs < 5_000) continue
     shownMs = nowMs
-    print(`${String(seed - from + 1)} of ${String(seeds)} seeds, ${String(failing.length)} failing, ${((nowMs - startMs) / 1000).toFixed(0)} s`)
+    print(
+      `${String(seed - from + 1)} of ${String(seeds)} seeds, ${String(failing.length)} failing, ${((nowMs - startMs) / 1000).toFixed(0)} s`,
+    )
   }
   for (const [what, count] of [...counts].sort(([a], [b]) => a.localeCompare(b))) print(`${String(count).padStart(10)}  ${what}`)
   const seconds = (performance.now() - startMs) / 1000

@@ -1,5 +1,4 @@
 import { ChunkCover, type Placement } from '@lockstep/averager/chunk-cover.js'
-import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 
 /** Bugs planted on purpose, to see that the simulator sees them. */
 export const MUTATIONS = ['acceptOldTerm', 'addOverlapping', 'commitEarly', 'dropBeforeCommit'] as const
@@ -11,7 +10,7 @@ export type Mutation = (typeof MUTATIONS)[number]
  */
 export function withOverlappingAdditions<Result>(run: () => Result): Result {
   const prototype = ChunkCover.prototype as ChunkCover<unknown>
-  const real = { place: Reflect.get(prototype, 'place') as Place, rise: Reflect.get(prototype, 'rise') as Rise }
+  const real = { place: Reflect.get(prototype, 'place'), rise: Reflect.get(prototype, 'rise') }
   const overlapping = new WeakMap<object, unknown>()
   prototype.place = function (this: ChunkCover<unknown>, node, body): Placement<unknown> {
     const placement = real.place.call(this, node, body)
@@ -32,6 +31,3 @@ export function withOverlappingAdditions<Result>(run: () => Result): Result {
     prototype.rise = real.rise
   }
 }
-
-type Place = (this: ChunkCover<unknown>, node: LeafRange, body: unknown) => Placement<unknown>
-type Rise = (this: ChunkCover<unknown>, node: LeafRange, add: (left: unknown, right: unknown) => unknown) => void

@@ -18,17 +18,20 @@ export const FAULT_KINDS = [
   ...['slowThreads', 'oldTerm'],
 ] as const
 export type FaultKind = string
-/** Faults after which a worker may rightly be held to be lost although it lives. */
-const BLAMED: ReadonlySet<FaultKind> = new Set([
-  ...['kill', 'freeze', 'hang', 'slow', 'stallMembership', 'stallContributions', 'flushQueue', 'killQueue', 'lateJobs'],
-])
+/** Faults after which that worker may rightly be held to be lost although it lives. */
+const BLAMED: ReadonlySet<FaultKind> = new Set(['kill', 'freeze', 'hang', 'slow', 'stallMembership', 'stallContributions', 'lateJobs'])
 /** So long after such a fault is over, milliseconds: the longest deadline, and what had piled up. */
-const BLAMED_MS = 20_000
+const BLAMED_MS = 12_000
 
-/** Until when a fault excuses that a worker is expelled; −∞: it is no excuse. */
-export function blamedUntilMs({ kind, atMs, forMs }: Fault): number {
-  return BLAMED.has(kind) ? atMs + forMs + BLAMED_MS : -Infinity
+/** Whether what happened so far excuses that a worker is expelled. Being without a queue once, and being told, does not. */
+export function isExcused(faults: readonly Fault[], worker: number, nowMs: number): boolean {
+  const recent = faults.filter(({ atMs, forMs }) => atMs <= nowMs && nowMs <= atMs + forMs + BLAMED_MS)
+  if (recent.some((fault) => fault.kind === 'flushQueue' || (BLAMED.has(fault.kind) && fault.worker === worker))) return true
+  return recent.filter(({ kind }) => kind === 'killQueue').length > 1
 }
+
+/** A queue that is killed is back by then. */
+export const QUEUE_AWAY_MS = 2_000
 
 /** Something that goes wrong at a moment. Which of the numbers mean something depends on the kind. */
 export interface Fault {
@@ -68,14 +71,21 @@ export function scenarioOf(seed: number): Scenario {
     impostor: undefined,
   }))
   if (chance.happens(0.1)) {
-    workers.push({ joinsAtMs: chance.between(400, 3_000), leafMs, local: false, impostor: chance.pick(['build', 'recipe', 'data', 'engine'] as const) })
+    workers.push({
+      joinsAtMs: chance.between(400, 3_000),
+      leafMs,
+      local: false,
+      impostor: chance.pick(['build', 'recipe', 'data', 'engine'] as const),
+    })
   }
   const slices = Array.from({ length: chance.whole(1, 3) }, () => chance.whole(1, 3))
   // what a run takes when nothing goes wrong, roughly: faults fall into it
   const spanMs = 400 + plan.steps * (100 + (plan.leaves * leafMs) / count) + plan.evaluationBatches * leafMs
   const faults = chance.happens(0.03)
     ? []
-    : Array.from({ length: chance.happens(0.1) ? chance.whole(8, 20) : chance.whole(1, 7) }, () => faultOf(chance, spanMs, count, slices.length)).sort((a, b) => a.atMs - b.atMs)
+    : Array.from({ length: chance.happens(0.1) ? chance.whole(8, 20) : chance.whole(1, 7) }, () =>
+        faultOf(chance, spanMs, count, slices.length),
+      ).sort((a, b) => a.atMs - b.atMs)
   return {
     ...{ seed, plan, slices, workers, faults },
     network: { leastMs: 0.2, mostMs: chance.pick([2, 10, 60]), spikes: chance.pick([0, 0.02, 0.1]), spikeMs: 400 },
@@ -87,7 +97,15 @@ export function scenarioOf(seed: number): Scenario {
 function planOf(chance: Chance): RunPlan {
   const leaves = chance.pick([1, 2, 3, 4, 5, 6, 7, 8, 8, 11, 12, 16])
   const schedules: RunPlan['learningRate']['schedule'][] = [
-    { type: 'plateau', monitor: chance.pick(['top1', 'top5', 'loss'] as const), factor: 0.1, patience: chance.whole(1, 2), minDelta: 0, maxDrops: chance.whole(0, 2), thenStop: chance.happens(0.8) },
+    {
+      type: 'plateau',
+      monitor: chance.pick(['top1', 'top5', 'loss'] as const),
+      factor: 0.1,
+      patience: chance.whole(1, 2),
+      minDelta: 0,
+      maxDrops: chance.whole(0, 2),
+      thenStop: chance.happens(0.8),
+    },
     { type: 'steps', at: [chance.whole(1, 3), chance.whole(4, 6)], factor: 0.1 },
     { type: 'cosine' },
     { type: 'constant' },
@@ -135,7 +153,7 @@ export function describeFault({ kind, atMs, forMs, worker, slice, factor }: Faul
     cutWeights: `the weights that ${who} is receiving break off ${at}`,
     duplicate: `contributions of ${who} arrive twice ${at} ${during}`,
     flushQueue: `the queue loses all jobs ${at}`,
-    killQueue: `the queue is killed ${at}, and back empty after ${String(Math.round(Math.min(forMs, 5_000)))} ms`,
+    killQueue: `the queue is killed ${at}, and back empty after ${String(Math.round(Math.min(forMs, QUEUE_AWAY_MS)))} ms`,
     lateJobs: `jobs reach ${who} late ${at} ${during}`,
     doubleJobs: `jobs reach ${who} twice ${at} ${during}`,
     crash: `the coordinator is killed ${at}, and resumed after ${String(Math.round(forMs))} ms`,

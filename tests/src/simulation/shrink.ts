@@ -23,7 +23,7 @@ export function shrink(scenario: Scenario, mutation?: Mutation): Shrunk {
     simulations++
     return simulate(candidate, { mutation }).failure?.invariant === failure.invariant
   }
-  for (let changed = true; changed; ) {
+  for (let changed = true; changed;) {
     changed = false
     for (const candidate of smaller(best)) {
       if (!fails(candidate)) continue
@@ -56,7 +56,9 @@ function* fewerWorkers(scenario: Scenario): Generator<Scenario> {
   if (plan.minimumWorkers > 1) yield { ...scenario, plan: { ...plan, minimumWorkers: 1 } }
   if (workers.some(({ joinsAtMs }) => joinsAtMs > 0)) yield { ...scenario, workers: workers.map((worker) => ({ ...worker, joinsAtMs: 0 })) }
   for (let gone = workers.length - 1; gone >= 0 && workers.length > plan.minimumWorkers; gone--) {
-    const left = faults.filter(({ worker }) => worker !== gone).map((fault) => (fault.worker > gone ? { ...fault, worker: fault.worker - 1 } : fault))
+    const left = faults
+      .filter(({ worker }) => worker !== gone)
+      .map((fault) => (fault.worker > gone ? { ...fault, worker: fault.worker - 1 } : fault))
     yield { ...scenario, workers: workers.filter((_, index) => index !== gone), faults: left }
   }
 }
@@ -66,7 +68,11 @@ function* smallerPlans(scenario: Scenario): Generator<Scenario> {
   for (const steps of below(plan.steps)) yield { ...scenario, plan: { ...plan, steps } }
   for (const leaves of below(plan.leaves)) yield { ...scenario, plan: { ...plan, leaves, globalBatch: leaves * 8 } }
   for (const count of below(slices.length)) {
-    yield { ...scenario, slices: slices.slice(0, count), faults: scenario.faults.map((fault) => ({ ...fault, slice: Math.min(fault.slice, count - 1) })) }
+    yield {
+      ...scenario,
+      slices: slices.slice(0, count),
+      faults: scenario.faults.map((fault) => ({ ...fault, slice: Math.min(fault.slice, count - 1) })),
+    }
   }
   if (slices.some((chunks) => chunks > 1)) yield { ...scenario, slices: slices.map((chunks) => Math.max(1, chunks - 1)) }
   if (plan.evaluationBatches > 0) yield { ...scenario, plan: { ...plan, evaluationBatches: 0 } }
@@ -87,7 +93,10 @@ function* calmer(scenario: Scenario): Generator<Scenario> {
 
 function* shorterFaults(scenario: Scenario): Generator<Scenario> {
   for (const [index, fault] of scenario.faults.entries()) {
-    const others = (changed: Fault): Scenario => ({ ...scenario, faults: scenario.faults.map((other, at) => (at === index ? changed : other)) })
+    const others = (changed: Fault): Scenario => ({
+      ...scenario,
+      faults: scenario.faults.map((other, at) => (at === index ? changed : other)),
+    })
     if (fault.forMs > 20) yield others({ ...fault, forMs: Math.floor(fault.forMs / 2) })
     if (fault.atMs > 200) yield others({ ...fault, atMs: Math.floor(fault.atMs / 2) })
   }

@@ -105,10 +105,12 @@ export class SimulatedCoordinator {
       this.world.count(`effect ${effect.type}`)
       this.world.note(() => `    effect ${shown(effect)}`)
     }
+    if (event.type === 'stepReduced' && before.phase === 'stepping') watch.reduced(before.covered, event.step)
     if (this.state.version > before.version + 1 || this.state.version < before.version) {
       throw new Violation('versions', `from version ${String(before.version)} to ${String(this.state.version)}`)
     }
-    if (!['tick', 'workerHeard', 'workerJoined', 'workerGone', 'spanFinished', 'queueLost'].includes(event.type)) watch.progressMs = time.nowMs
+    if (!['tick', 'workerHeard', 'workerJoined', 'workerGone', 'spanFinished', 'queueLost'].includes(event.type))
+      watch.progressMs = time.nowMs
   }
 
   /** Effects one after the other, each when the one before is done. */
@@ -126,7 +128,6 @@ export class SimulatedCoordinator {
         this.#perform()
       })
       returned = true
-      // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- set in the callback
       if (!done) return
     }
     this.#performing = false
@@ -144,7 +145,11 @@ export class SimulatedCoordinator {
       }
       case 'assignEvaluation': {
         const { version, batches } = effect
-        return this.#assign(effect.worker, { kind: 'evaluation', term: this.term, version, first: batches.first, count: batches.count }, done)
+        return this.#assign(
+          effect.worker,
+          { kind: 'evaluation', term: this.term, version, first: batches.first, count: batches.count },
+          done,
+        )
       }
       case 'withdrawSpan':
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
@@ -167,7 +172,7 @@ export class SimulatedCoordinator {
         this.#writeCheckpoint(effect)
         return done()
       case 'expelWorker':
-        world.watch.expelled(effect, world.time.nowMs)
+        world.watch.expelled(effect, membership.processOf(effect.worker), world.time.nowMs)
         membership.expel(effect.worker)
         return done()
       case 'learningRateDropped':
@@ -211,7 +216,7 @@ export class SimulatedCoordinator {
   #finish(reason: string): void {
     this.#over = true
     const newest = this.world.saved.at(-1)
-    this.world.watch.finished(reason, this.state.version, this.state.schedule, newest?.version)
+    this.world.watch.finished(reason, this.state.version, this.state.schedule, newest)
     this.membership.close()
     this.onFinish(reason)
   }

@@ -52,6 +52,11 @@ export class SimulatedMembership {
     for (const member of this.#members.values()) if (member.state === 'admitted') member.send(message)
   }
 
+  /** Which worker process a member is: its name begins with "worker N". */
+  processOf(worker: string): number {
+    return Number(this.#members.get(worker)?.name.split(' ')[1] ?? -1)
+  }
+
   expel(worker: string): void {
     const member = this.#members.get(worker)
     if (member === undefined) return

@@ -106,7 +106,8 @@ export class SimulatedQueue {
   #reach(place: Place, act: () => void): void {
     const { time, networkDelays } = this.world
     time.after(delayOf(this.#chance, networkDelays), place, () => {
-      if (time.nowMs < this.#awayUntilMs) time.at(this.#awayUntilMs + this.#chance.between(0, RECONNECT_MS), place, () => this.#reach(place, act))
+      if (time.nowMs < this.#awayUntilMs)
+        time.at(this.#awayUntilMs + this.#chance.between(0, RECONNECT_MS), place, () => this.#reach(place, act))
       else act()
     })
   }

@@ -161,12 +161,9 @@ export class SimulatedSession {
 
   #runSpan(job: SpanJob, done: () => void): void {
     let seconds = 0
-    const session = this
     const tools = {
       leaves: this.world.scenario.plan.leaves,
-      get weights(): number {
-        return session.#engineDigest
-      },
+      weights: (): number => this.#engineDigest,
       term: this.member.term,
       compute: (computed: () => void): void =>
         this.computer.compute(1, (took) => {
@@ -175,7 +172,9 @@ export class SimulatedSession {
         }),
       send: (node: LeafRange, tree: GradientTree, statistics: NodeStatistics, settled: (taken: boolean | undefined) => void): void =>
         this.#send(job.step, node, tree, statistics, settled),
-      leafFinished: (): void => void this.#counters.leavesFinished++,
+      leafFinished: (): void => {
+        this.#counters.leavesFinished++
+      },
     }
     const work = new SimulatedSpan(tools, job)
     const inHand: InHand = { version: job.step, work, aborted: false, interrupt: () => undefined }
@@ -236,7 +235,13 @@ export class SimulatedSession {
     })
   }
 
-  #send(step: number, node: LeafRange, tree: GradientTree, statistics: NodeStatistics, settled: (taken: boolean | undefined) => void): void {
+  #send(
+    step: number,
+    node: LeafRange,
+    tree: GradientTree,
+    statistics: NodeStatistics,
+    settled: (taken: boolean | undefined) => void,
+  ): void {
     const { slices } = this.coordinator.averager
     const { term } = this.member
     let missing = this.world.scenario.slices.reduce((sum, chunks) => sum + chunks, 0)

@@ -8,7 +8,7 @@ import { addedStatistics } from './undisturbed.js'
 export interface SpanTools {
   readonly leaves: number
   /** Digest of the weights in the engine. */
-  readonly weights: number
+  weights(): number
   readonly term: number
   /** Lets a leaf's computing take its time. */
   compute(done: () => void): void
@@ -111,7 +111,8 @@ export class SimulatedSpan {
   }
 
   #takeLeaf({ leaf, accumulator: number, mode, makes }: Instruction & { kind: 'gradient' }): void {
-    const { weights, term } = this.tools
+    const { term } = this.tools
+    const weights = this.tools.weights()
     const { step } = this.job
     this.#next = Math.max(this.#next, number + 1)
     const gradient = leafGradient(step, leaf, weights, term)
@@ -119,7 +120,12 @@ export class SimulatedSpan {
     const before = this.#accumulators.get(number)
     const node = makes ?? { first: leaf, count: 1 }
     if (mode === 'copy' || before === undefined) this.#accumulators.set(number, { tree: gradient, statistics, node })
-    else this.#accumulators.set(number, { tree: sumOf(before.tree, gradient), statistics: addedStatistics(before.statistics, statistics), node })
+    else
+      this.#accumulators.set(number, {
+        tree: sumOf(before.tree, gradient),
+        statistics: addedStatistics(before.statistics, statistics),
+        node,
+      })
     this.tools.leafFinished()
   }
 
@@ -127,7 +133,11 @@ export class SimulatedSpan {
     const [left, right] = [this.#accumulators.get(into), this.#accumulators.get(from)]
     if (left === undefined || right === undefined) throw new Error('both addends of a node are there')
     this.#accumulators.delete(from)
-    this.#accumulators.set(into, { tree: sumOf(left.tree, right.tree), statistics: addedStatistics(left.statistics, right.statistics), node: makes })
+    this.#accumulators.set(into, {
+      tree: sumOf(left.tree, right.tree),
+      statistics: addedStatistics(left.statistics, right.statistics),
+      node: makes,
+    })
   }
 
   #send({ accumulator, node }: Instruction & { kind: 'send' }): void {

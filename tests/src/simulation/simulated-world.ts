@@ -1,7 +1,7 @@
 import type { Mutation } from './mutation.js'
 import { Chance } from './chance.js'
 import type { Delays } from './channel.js'
-import { describeFault, type Fault, type Scenario } from './scenario.js'
+import { describeFault, QUEUE_AWAY_MS, type Fault, type Scenario } from './scenario.js'
 import { SimulatedCoordinator } from './simulated-coordinator.js'
 import { SimulatedQueue } from './simulated-queue.js'
 import { SimulatedWorker } from './simulated-worker.js'
@@ -96,7 +96,10 @@ export class SimulatedWorld implements World {
       const { nowMs } = this.time
       if (nowMs > ENDLESS_MS) throw new Violation('progress', `the run is not over after ${String(ENDLESS_MS / 1000)} s`)
       if (nowMs - Math.max(this.watch.progressMs, this.#disturbedUntilMs) > this.#stallMs) {
-        throw new Violation('progress', `nothing was achieved for ${String(Math.round(this.#stallMs / 1000))} s, undisturbed: ${this.#standing()}`)
+        throw new Violation(
+          'progress',
+          `nothing was achieved for ${String(Math.round(this.#stallMs / 1000))} s, undisturbed: ${this.#standing()}`,
+        )
       }
     }
     if (!this.#finished) throw new Violation('progress', `nothing more happens: ${this.#standing()}`)
@@ -167,7 +170,9 @@ export class SimulatedWorld implements World {
   #lateContribution(coordinator: SimulatedCoordinator, { slice, contribution }: OldAnswer & { type: 'contribution' }): void {
     const term = this.mutation === 'acceptOldTerm' ? coordinator.term : contribution.term
     const outcome = coordinator.averager.slices[slice]?.contribute({ ...contribution, term })
-    this.note(() => `  slice ${String(slice)}: once more term ${String(contribution.term)} step ${String(contribution.step)}: ${String(outcome)}`)
+    this.note(
+      () => `  slice ${String(slice)}: once more term ${String(contribution.term)} step ${String(contribution.step)}: ${String(outcome)}`,
+    )
     if (outcome === 'ACCEPTED' && contribution.term !== coordinator.term) {
       throw new Violation('term', `a contribution of term ${String(contribution.term)} is taken in term ${String(coordinator.term)}`)
     }
@@ -183,7 +188,7 @@ export class SimulatedWorld implements World {
       case 'flushQueue':
         return this.#queue.flush()
       case 'killQueue':
-        return this.#queue.kill(Math.min(fault.forMs, 5_000), coordinator?.place)
+        return this.#queue.kill(Math.min(fault.forMs, QUEUE_AWAY_MS), coordinator?.place)
       case 'crash':
         return this.#crash(fault.forMs)
       case 'pause':
@@ -194,9 +199,17 @@ export class SimulatedWorld implements World {
         if (coordinator !== undefined) this.time.after(0, coordinator.place, () => coordinator.stop())
         return
       case 'slowCheckpoint':
-        return this.#during(fault, () => (this.checkpointMs = 2_000 * fault.factor), () => (this.checkpointMs = this.scenario.checkpointMs))
+        return this.#during(
+          fault,
+          () => (this.checkpointMs = 2_000 * fault.factor),
+          () => (this.checkpointMs = this.scenario.checkpointMs),
+        )
       case 'slowThreads':
-        return this.#during(fault, () => (this.threadDelays.mostMs = 60), () => (this.threadDelays.mostMs = this.scenario.threads.mostMs))
+        return this.#during(
+          fault,
+          () => (this.threadDelays.mostMs = 60),
+          () => (this.threadDelays.mostMs = this.scenario.threads.mostMs),
+        )
       case 'oldTerm':
         return this.#lateAnswers(fault.forMs, 8)
     }

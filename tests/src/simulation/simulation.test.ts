@@ -36,7 +36,7 @@ describe('disturbed histories', () => {
 const CAUGHT: Record<Mutation, RegExp> = {
   acceptOldTerm: /of term \d+ is taken in term|an answer from term/,
   addOverlapping: /step \d+, chunk \d+: (a sum stands|leaf \d+)/,
-  commitEarly: /is committed before chunk|is not there/,
+  commitEarly: /is committed before chunk|is not there|was not told as covered/,
   dropBeforeCommit: /version \d+ is not there/,
 }
 

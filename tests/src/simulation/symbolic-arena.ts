@@ -92,7 +92,10 @@ export class SymbolicSlice extends SliceState {
   stateOf(version: number, chunk: number): { weights: number; velocity: number } {
     const side = sideOf(version, this.#first)
     const at = chunk * CHUNK_BYTES
-    return { weights: this.#arena.stateAt(this.buffers.weights[side] + at), velocity: this.#arena.stateAt(this.buffers.velocity[side] + at) }
+    return {
+      weights: this.#arena.stateAt(this.buffers.weights[side] + at),
+      velocity: this.#arena.stateAt(this.buffers.velocity[side] + at),
+    }
   }
 
   /** The digest of the chunk in the place of its floats. */

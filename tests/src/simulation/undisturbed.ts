@@ -99,7 +99,12 @@ function byDefinition<Value>(first: number, count: number, leaf: (index: number)
 }
 
 /** What is wrong with a sum of the leaves [first, first + count), or undefined: each leaf once, in the tree's own order. */
-export function treeFault(tree: GradientTree, first: number, count: number, ofLeaf: (leaf: GradientTree) => string | undefined): string | undefined {
+export function treeFault(
+  tree: GradientTree,
+  first: number,
+  count: number,
+  ofLeaf: (leaf: GradientTree) => string | undefined,
+): string | undefined {
   if (count === 1) {
     if (!('leaf' in tree)) return `a sum stands where leaf ${String(first)} belongs`
     if (tree.leaf !== first) return `leaf ${String(tree.leaf)} stands where leaf ${String(first)} belongs`

@@ -2,10 +2,11 @@ import type { RunEffect } from '@lockstep/coordinator/run-loop/run-effect.js'
 import type { ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
 import { canonicalJson } from '@lockstep/shared/recipe/recipe-digest.js'
 import { describeTree, type GradientTree } from './gradient-tree.js'
-import { blamedUntilMs, type Scenario } from './scenario.js'
+import { isExcused, type Scenario } from './scenario.js'
 import type { SimulatedSlice } from './simulated-averager.js'
 import { treeFault, undisturbedHistory, type ChunkState, type VersionRecord } from './undisturbed.js'
 import { Violation } from './violation.js'
+import type { SavedState } from './world-parts.js'
 
 type Effect<Type extends RunEffect['type']> = RunEffect & { type: Type }
 
@@ -72,15 +73,19 @@ export class Watch {
     }
     for (let chunk = 0; chunk < slice.state.chunks; chunk++) {
       if (slice.state.has(version, chunk)) continue
-      throw new Violation('barrier', `version ${String(version)} is committed before chunk ${String(chunk)} of slice ${String(slice.index)}`)
+      throw new Violation(
+        'barrier',
+        `version ${String(version)} is committed before chunk ${String(chunk)} of slice ${String(slice.index)}`,
+      )
     }
     this.#isWhole(slice, version, 'digest')
   }
 
   /** A worker is held to be lost: something must have befallen it, and not only the coordinator's own clock. */
-  expelled({ worker, reason }: Effect<'expelWorker'>, nowMs: number): void {
-    const excused = this.#scenario.faults.some((fault) => fault.atMs <= nowMs && nowMs <= blamedUntilMs(fault))
-    if (!excused) throw new Violation('blame', `${worker} is expelled (${reason}), and nothing was wrong with it`)
+  expelled({ worker, reason }: Effect<'expelWorker'>, index: number, nowMs: number): void {
+    if (!isExcused(this.#scenario.faults, index, nowMs)) {
+      throw new Violation('blame', `${worker} is expelled (${reason}), and nothing was wrong with it`)
+    }
   }
 
   /** A coordinator begins from a version. */
@@ -88,12 +93,24 @@ export class Watch {
     this.#recorded = version
   }
 
+  /** The run loop hears that a step is whole: of every leaf it must have heard before. */
+  reduced(covered: readonly boolean[], step: number): void {
+    const leaf = covered.indexOf(false)
+    if (leaf >= 0) throw new Violation('cover', `step ${String(step)} is whole, and leaf ${String(leaf)} was not told as covered`)
+  }
+
   stepRecorded({ version, loss, top1, rate, schedule }: Effect<'recordStep'>): void {
-    if (version !== this.#recorded + 1) throw new Violation('versions', `step ${String(version)} is recorded after ${String(this.#recorded)}`)
+    if (version !== this.#recorded + 1)
+      throw new Violation('versions', `step ${String(version)} is recorded after ${String(this.#recorded)}`)
     this.#recorded = version
     const record = this.#at(version)
     const { lossSum, correctTop1, samples } = record.statistics ?? { lossSum: 0, correctTop1: 0, samples: 1 }
-    const right = { loss: lossSum / this.#scenario.plan.globalBatch, top1: correctTop1 / samples, rate: record.rate, schedule: record.schedule }
+    const right = {
+      loss: lossSum / this.#scenario.plan.globalBatch,
+      top1: correctTop1 / samples,
+      rate: record.rate,
+      schedule: record.schedule,
+    }
     same('step', `step ${String(version)}`, { loss, top1, rate, schedule }, right)
   }
 
@@ -113,8 +130,10 @@ export class Watch {
   }
 
   /** The run says that it is over. @param saved what lies on disk */
-  finished(reason: string, version: number, schedule: ScheduleState, saved: number | undefined): void {
-    if (saved !== version) throw new Violation('finish', `the run ends at version ${String(version)} with ${String(saved)} on disk`)
+  finished(reason: string, version: number, schedule: ScheduleState, saved: SavedState | undefined): void {
+    if (saved?.version !== version)
+      throw new Violation('finish', `the run ends at version ${String(version)} with ${String(saved?.version)} on disk`)
+    same('finish', 'the schedule on disk', saved.schedule, schedule)
     if (reason === 'stopped') return
     const last = this.#at(this.finalVersion)
     if (version !== this.finalVersion) {
