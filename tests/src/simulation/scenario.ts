@@ -25,7 +25,9 @@ const BLAMED_MS = 12_000
 
 /** Whether what happened so far excuses that a worker is expelled. Being without a queue once, and being told, does not. */
 export function isExcused(faults: readonly Fault[], worker: number, nowMs: number): boolean {
-  const recent = faults.filter(({ atMs, forMs }) => atMs <= nowMs && nowMs <= atMs + forMs + BLAMED_MS)
+  // while the coordinator sleeps it sees nothing, and begins anew when it wakes
+  const asleepMs = faults.reduce((sum, { kind, forMs }) => sum + (kind === 'pause' ? forMs : 0), 0)
+  const recent = faults.filter(({ atMs, forMs }) => atMs <= nowMs && nowMs <= atMs + forMs + asleepMs + BLAMED_MS)
   if (recent.some((fault) => fault.kind === 'flushQueue' || (BLAMED.has(fault.kind) && fault.worker === worker))) return true
   return recent.filter(({ kind }) => kind === 'killQueue').length > 1
 }

@@ -61,7 +61,12 @@ export class SimulatedWorld implements World {
     this.notes = noted ? [] : undefined
     this.#chance = this.chance('world')
     const slowestMs = Math.max(...scenario.workers.map(({ leafMs }) => leafMs))
-    this.#stallMs = STALL_MS + 3 * slowestMs * Math.max(scenario.plan.leaves, scenario.plan.evaluationBatches)
+    // what disturbs the probe of a worker counts four times in its deadline
+    const probeMs = scenario.faults.map(({ kind, forMs, factor }) => {
+      if (kind === 'slow') return slowestMs * factor
+      return kind === 'hang' || kind === 'freeze' ? forMs : 0
+    })
+    this.#stallMs = STALL_MS + 3 * slowestMs * Math.max(scenario.plan.leaves, scenario.plan.evaluationBatches) + 4 * Math.max(0, ...probeMs)
     this.#queue = new SimulatedQueue(this)
     this.#serve()
     for (const [index, { joinsAtMs }] of scenario.workers.entries()) {
