@@ -28,7 +28,9 @@ export function isExcused(faults: readonly Fault[], worker: number, nowMs: numbe
   // while the coordinator sleeps it sees nothing, and begins anew when it wakes
   const asleepMs = faults.reduce((sum, { kind, forMs }) => sum + (kind === 'pause' ? forMs : 0), 0)
   const recent = faults.filter(({ atMs, forMs }) => atMs <= nowMs && nowMs <= atMs + forMs + asleepMs + BLAMED_MS)
-  if (recent.some((fault) => fault.kind === 'flushQueue' || (BLAMED.has(fault.kind) && fault.worker === worker))) return true
+  // a queue that lost its jobs without a word shows only at the worker's own deadline, whatever that is
+  if (faults.some(({ kind, atMs }) => kind === 'flushQueue' && atMs <= nowMs)) return true
+  if (recent.some((fault) => BLAMED.has(fault.kind) && fault.worker === worker)) return true
   return recent.filter(({ kind }) => kind === 'killQueue').length > 1
 }
 
