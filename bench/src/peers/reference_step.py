@@ -4,6 +4,7 @@ From the training's own weights and velocity before a step, and the very picture
 and the update; the training's own state after the step is held against float64. Tensors keep the training's layout (kernels HWIO,
 dense in x out, flattened rows first), which autograd sees through a permutation, so gradients come out in it too.
 Exit code 1 when a tensor's relative L2 error is above both TOLERANCE and FACTOR x that of PyTorch's float32.
+"flips" counts the ReLU units and pooling windows that float32 decides otherwise than float64: each moves a whole unit's gradient.
 """
 import json
 import struct
@@ -35,14 +36,17 @@ def read_state(path):
 
 
 def logits_of(parameters, images):
-    values = images.permute(0, 3, 1, 2)
+    """The network's outputs, and every decision on the way: units that ReLU lets pass, places that pooling takes."""
+    values, decisions = images.permute(0, 3, 1, 2), []
     for layer in layers:
         kind, name = layer["type"], layer["name"]
         if kind == "convolution":
             kernel, bias = parameters[name + "/kernel"], parameters[name + "/bias"]
             values = functional.conv2d(values, kernel.permute(3, 2, 0, 1), bias, stride=layer["stride"], padding=layer["padding"])
         elif kind == "maxPooling":
-            values = functional.max_pool2d(values, layer["size"], layer["stride"])
+            values, places = functional.max_pool2d(values, layer["size"], layer["stride"], return_indices=True)
+            # Where all of a window is zero, every place is as good and none gets a gradient.
+            decisions.append(torch.where(values > 0, places, -1))
         elif kind == "flatten":
             values = values.permute(0, 2, 3, 1).flatten(1)
         elif kind == "dense":
@@ -51,13 +55,15 @@ def logits_of(parameters, images):
             raise SystemExit(f"the reference knows no {kind}")
         if layer.get("activation") == "relu":
             values = functional.relu(values)
-    return values
+            decisions.append(values > 0)
+    return values, decisions
 
 
 def step_in(dtype, state, images, labels, rate):
-    """Loss, and by name gradient, velocity and weights after the step, each operation in `dtype`."""
+    """Loss; by name gradient, velocity and weights after the step; decisions. Each operation in `dtype`."""
     parameters = {entry["name"]: state[entry["name"]].to(dtype, copy=True).requires_grad_() for entry in entries}
-    loss = functional.cross_entropy(logits_of(parameters, images.to(dtype)), labels)
+    logits, decisions = logits_of(parameters, images.to(dtype))
+    loss = functional.cross_entropy(logits, labels)
     loss.backward()
     result = {"gradient": {}, "velocity": {}, "weights": {}}
     for entry in entries:
@@ -66,7 +72,7 @@ def step_in(dtype, state, images, labels, rate):
         decayed = gradient + decay * weights if entry["kind"] == "kernel" else gradient
         velocity = momentum * state["velocity/" + name].to(dtype) - rate * decayed
         result["gradient"][name], result["velocity"][name], result["weights"][name] = gradient, velocity, weights + velocity
-    return loss.item(), result
+    return loss.item(), result, decisions
 
 
 def own_step(before, after, rate):
@@ -108,15 +114,16 @@ def read_batch(step):
 
 
 print(f"PyTorch {torch.__version__}, {sum(torch.Size(entry['shape']).numel() for entry in entries)} parameters, batch {trajectory['batchShape']}")
-print(f"{'step':>4} {'rate':>7} {'loss':>8} {'of loss':>8}   {'worst gradient':<22} {'own':>8} {'float32':>8}   {'velocity':>8} {'float32':>8}   {'weights':>8} {'float32':>8}")
+print(f"{'step':>4} {'rate':>7} {'loss':>8} {'of loss':>8} {'flips':>5}   {'worst gradient':<22} {'own':>8} {'float32':>8}   {'velocity':>8} {'float32':>8}   {'weights':>8} {'float32':>8}")
 holds, states = True, trajectory["states"]
 largest = {"gradient": 0.0, "velocity": 0.0, "weights": 0.0, "loss": 0.0}
 before = read_state(states[0])
 for step in range(len(states) - 1):
     after, rate = read_state(states[step + 1]), trajectory["rates"][step]
     images, labels = read_batch(step)
-    loss, reference = step_in(torch.float64, before, images, labels, rate)
-    loss32, single = step_in(torch.float32, before, images, labels, rate)
+    loss, reference, exact = step_in(torch.float64, before, images, labels, rate)
+    loss32, single, rounded = step_in(torch.float32, before, images, labels, rate)
+    flips = sum((one != other).sum().item() for one, other in zip(exact, rounded))
     own = own_step(before, after, rate)
     of_loss, of_loss32 = (abs(value - loss) / abs(loss) for value in (trajectory["losses"][step], loss32))
     rows = {kind: worst_of(own, single, reference, kind) for kind in ("gradient", "velocity", "weights")}
@@ -127,7 +134,7 @@ for step in range(len(states) - 1):
         largest[kind] = max(largest[kind], row[1])
     errors = "   ".join(f"{rows[kind][1]:8.1e} {rows[kind][2]:8.1e}" for kind in ("velocity", "weights"))
     name, error, peer, _ = rows["gradient"]
-    print(f"{step:>4} {rate:7.4f} {loss:8.5f} {of_loss:8.1e}   {name:<22} {error:8.1e} {peer:8.1e}   {errors}   {'holds' if step_holds else 'DOES NOT HOLD'}", flush=True)
+    print(f"{step:>4} {rate:7.4f} {loss:8.5f} {of_loss:8.1e} {flips:5}   {name:<22} {error:8.1e} {peer:8.1e}   {errors}   {'holds' if step_holds else 'DOES NOT HOLD'}", flush=True)
     before = after
 print("largest errors: " + ", ".join(f"{kind} {value:.1e}" for kind, value in largest.items()))
 print(f"{'every' if holds else 'NOT every'} tensor of every step within {tolerance:g}, or {factor:g} x the error of float32")
