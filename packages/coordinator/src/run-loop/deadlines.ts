@@ -11,7 +11,8 @@ const CLOCK_JUMP_MS = 1_000
 
 /** After a jump of the coordinator's own clock all deadlines start again. Mutates `state`, a fresh copy. */
 export function restartDeadlines(state: RunState, nowMs: number): void {
-  if (state.tickMs === null || nowMs - state.tickMs <= CLOCK_JUMP_MS) return
+  // before the first tick nothing is known of our own clock either
+  if (state.tickMs !== null && nowMs - state.tickMs <= CLOCK_JUMP_MS) return
   for (const worker of Object.values(state.workers)) {
     worker.lastHeardMs = nowMs
     worker.lastProgressMs = nowMs

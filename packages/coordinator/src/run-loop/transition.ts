@@ -286,6 +286,11 @@ function stop(state: RunState, reason: string, effects: RunEffect[]): void {
     }
     effects.push({ type: 'dropStep', version: state.version + 1 })
   }
+  // nothing is asked of anybody any more: no deadline runs while the checkpoint is written
+  for (const worker of Object.values(state.workers)) {
+    worker.leaves = []
+    worker.batches = []
+  }
   if (state.phase !== 'committing' && state.phase !== 'starting') proceed(state, effects)
 }
 
