@@ -254,6 +254,7 @@ export class RunShell {
     const seconds = report.stepDone(performance.now(), loss)
     const every = preparation.recipe.run.checkpoint.digestEverySteps
     const digest = every > 0 && step % every === 0 ? await services.averager.digest(step, stateSuffix(effect.schedule, step)) : null
+    await this.#compare(step, digest?.stateDigest ?? null)
     const shown = {
       ...{ step, loss, top1, learningRate, samplesPerSecond: report.samplesPerSecond, workers: Object.keys(this.#state.workers).length },
       ...(digest === null ? {} : { stateDigest: digest.stateDigest }),
@@ -262,6 +263,14 @@ export class RunShell {
     const { steps } = preparation.plan
     emit({ type: 'step', ...shown, steps, secondsLeft: report.secondsLeft(steps - step) })
     this.#evaluationStartMs = performance.now()
+  }
+
+  /** In a replay: tells the digests that the step came to. */
+  async #compare(step: number, ofStep: string | null): Promise<void> {
+    const { preparation, services } = this.#parts
+    const suffix = preparation.replay?.suffixes.get(step)
+    const ofCheckpoint = suffix === undefined ? null : await services.averager.digest(step, suffix)
+    preparation.replay?.onStep(step, ofStep, ofCheckpoint?.stateDigest ?? null)
   }
 
   #recordEvaluation({ version: step, metrics, samples, best }: RunEffect & { type: 'recordEvaluation' }): void {

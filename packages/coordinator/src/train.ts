@@ -52,9 +52,11 @@ export async function* resume(run: string | undefined, options: ResumeOptions = 
   yield* eventsOf(options, (inner) => prepareResume(run, options.set ?? [], inner))
 }
 
-type Prepare = (options: TrainOptions & { emit: (event: TrainEvent) => void; signal: AbortSignal }) => Promise<Preparation>
+/** Everything before the first process: checks, data, folder. It may tell of its progress. */
+export type Prepare = (options: TrainOptions & { emit: (event: TrainEvent) => void; signal: AbortSignal }) => Promise<Preparation>
 
-async function* eventsOf(options: TrainOptions, prepare: Prepare): AsyncGenerator<TrainEvent, void> {
+/** Runs what was prepared, as {@link train} does: yields what happens, and ends with a `summary` event. @throws TrainError */
+export async function* eventsOf(options: TrainOptions, prepare: Prepare): AsyncGenerator<TrainEvent, void> {
   const events = new PassThrough({ objectMode: true, highWaterMark: Number.MAX_SAFE_INTEGER })
   const left = new AbortController()
   const signal = options.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal])

@@ -17,6 +17,8 @@ export interface RunPlan {
   readonly evaluationBatches: number
   readonly checkpointEvery: number
   readonly minimumWorkers: number
+  /** A replay ends after so many updates and saves nothing; left out: a training. */
+  readonly replayUntil?: number
   readonly learningRate: Recipe['learningRate']
 }
 

@@ -61,21 +61,28 @@ function newWorker(worker: string, leafSeconds: number, nowMs: number): WorkerSt
 /** What comes after a version is whole and committed: evaluation, checkpoint, end, or the next step. */
 function proceed(state: RunState, effects: RunEffect[]): void {
   const { plan, version } = state
+  if (plan.replayUntil !== undefined && (state.stopReason !== null || version >= plan.replayUntil)) return finish(state, effects)
   const over = version >= plan.steps || state.schedule.ended
   if (state.stopReason === null && evaluationDue(state, over)) return beginEvaluation(state, effects)
   const mustSave = over || state.stopReason !== null
-  if (state.savedVersion < version && (mustSave || state.bestPending || isDue(version, plan.checkpointEvery))) {
+  const saves = plan.replayUntil === undefined && (mustSave || state.bestPending || isDue(version, plan.checkpointEvery))
+  if (saves && state.savedVersion < version) {
     state.phase = 'saving'
     if (state.savingVersion === null) save(state, effects)
     // the run goes on while this version is written, unless it is the last one or another is still being written
     if (mustSave || state.savingVersion !== version) return
   }
-  if (mustSave) {
-    state.phase = 'ended'
-    effects.push({ type: 'finish', reason: state.stopReason !== null ? 'stopped' : version >= plan.steps ? 'steps' : 'plateau' })
-    return
-  }
+  if (mustSave) return finish(state, effects)
   beginStep(state, effects)
+}
+
+function finish(state: RunState, effects: RunEffect[]): void {
+  const { plan, version, stopReason } = state
+  state.phase = 'ended'
+  effects.push({
+    type: 'finish',
+    reason: stopReason !== null ? 'stopped' : version >= (plan.replayUntil ?? plan.steps) ? 'steps' : 'plateau',
+  })
 }
 
 function save(state: RunState, effects: RunEffect[]): void {
