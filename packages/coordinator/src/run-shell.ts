@@ -173,7 +173,7 @@ export class RunShell {
   }
 
   async #perform(effect: RunEffect): Promise<void> {
-    const { services, membership, report, emit } = this.#parts
+    const { services, membership, report, emit, logger } = this.#parts
     switch (effect.type) {
       case 'beginStep': {
         await services.averager.beginStep(effect.step, effect.rate)
@@ -181,6 +181,7 @@ export class RunShell {
       }
       case 'assignSpan': {
         await this.#assign(effect.worker, this.#spanJob(effect))
+        logger.debug({ worker: effect.worker, step: effect.step, ...effect.span }, 'span assigned')
         return
       }
       case 'assignEvaluation': {
@@ -224,6 +225,9 @@ export class RunShell {
       case 'expelWorker':
         membership.expel(effect.worker, effect.reason, true)
         return
+      case 'reportStraggler':
+        this.#reportStraggler(effect)
+        return
       case 'wait':
         report.restartClock(performance.now())
         emit({ type: 'waiting', reason: effect.reason })
@@ -236,6 +240,20 @@ export class RunShell {
       case 'fail':
         this.fail(new TrainError(effect.code, effect.message))
     }
+  }
+
+  #reportStraggler({ worker, leafSeconds, othersSeconds }: RunEffect & { type: 'reportStraggler' }): void {
+    const { membership, report, emit, logger } = this.#parts
+    const member = membership.members.find((other) => other.worker === worker)
+    if (member === undefined) return
+    const seconds = (value: number): string => `${value.toPrecision(2)} s`
+    const times = (leafSeconds / othersSeconds).toFixed(1)
+    report.fault('straggler')
+    logger.warn({ worker, name: member.name, leafSeconds, othersSeconds }, 'straggler')
+    emit({
+      type: 'warning',
+      message: `${member.name} is a straggler: ${seconds(leafSeconds)} a leaf, ${times} times the ${seconds(othersSeconds)} of the others; it gets smaller spans; see what else runs on ${member.host}, process ${String(member.pid)}`,
+    })
   }
 
   #spanJob({ step, span, hint }: RunEffect & { type: 'assignSpan' }): Job {

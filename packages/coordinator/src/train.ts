@@ -5,7 +5,7 @@ import { buildDigest } from '@lockstep/shared/protocol/build-digest.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { writeCheckpointState, writeFreshState } from './initial-state.js'
 import { LocalWorkers } from './local-workers/local-workers.js'
-import { openRunLog, type RunLog } from './logs/run-log.js'
+import { logLevel, openRunLog, type RunLog } from './logs/run-log.js'
 import { MembershipServer } from './membership/membership-server.js'
 import { MetricsLog } from './metrics/metrics-log.js'
 import { prepareResume, prepareRun, type Preparation } from './preparation.js'
@@ -81,7 +81,7 @@ async function run(options: TrainOptions & { emit: (event: TrainEvent) => void; 
   const { directory } = preparation
   let log: RunLog | undefined
   try {
-    log = await openRunLog(directory.logFile('coordinator'))
+    log = await openRunLog(directory.logFile('coordinator'), { level: logLevel(process.env) })
     await serve(preparation, options, log)
   } catch (error) {
     log?.logger.error({ err: error }, 'the run ended with an error')
@@ -151,6 +151,7 @@ function membershipOf(preparation: Preparation, services: RunServices): Membersh
     term,
     recipeJson: JSON.stringify(recipe),
     dataJson: JSON.stringify({ digests: dataDigests }),
+    maximum: recipe.run.workers.maximum,
     requirements: { buildDigest: buildDigest(), recipeDigest, dataDigest },
     engine: fingerprint === null || fingerprint === '' ? null : { fingerprint, description: '' },
     admit: async (worker) => ({

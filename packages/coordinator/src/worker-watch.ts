@@ -25,6 +25,15 @@ export function watchLocalWorkers(parts: {
     logger.error({ name, code, message }, 'worker refused')
     emit({ type: 'workerRefused', name, reason: message })
   })
+  const turnedAway = new Set<string>()
+  membership.on('turnedAway', ({ name, host, pid }, reason) => {
+    logger.info({ name, host, pid, reason }, 'no place for a worker')
+    // it asks again every few seconds: a person is told once
+    const who = [name, host, pid].join(' ')
+    if (turnedAway.has(who)) return
+    turnedAway.add(who)
+    emit({ type: 'workerRefused', name, reason })
+  })
   membership.on('trouble', ({ worker, name }, { code, message, fatal }) => {
     logger.error({ worker, name, code, message, fatal }, 'worker in trouble')
     if (fatal) firstCause ??= new TrainError(code as TrainError['code'], `${name}: ${message}`)

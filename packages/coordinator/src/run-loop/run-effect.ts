@@ -1,5 +1,6 @@
 import type { ScheduleState, ValidationMetrics } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { Straggler } from './stragglers.js'
 import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 
 /** What the shell is to do, in this order. */
@@ -40,6 +41,8 @@ export type RunEffect =
   | { readonly type: 'writeCheckpoint'; readonly version: number; readonly schedule: ScheduleState; readonly best: boolean }
   /** End a membership: the worker is silent or makes no progress. */
   | { readonly type: 'expelWorker'; readonly worker: string; readonly reason: string }
+  /** A worker is far slower than the others: a person should know. Once an episode. */
+  | ({ readonly type: 'reportStraggler' } & Straggler)
   | { readonly type: 'wait'; readonly reason: string }
   | { readonly type: 'finish'; readonly reason: 'steps' | 'plateau' | 'stopped' }
   | { readonly type: 'fail'; readonly code: TrainErrorCode; readonly message: string }

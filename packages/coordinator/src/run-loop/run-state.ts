@@ -32,6 +32,8 @@ export interface WorkerState {
   batches: number[]
   lastHeardMs: number
   lastProgressMs: number
+  /** Spans in a row in which it was far slower than the others; see stragglers.ts. */
+  slowSpans: number
 }
 
 /** Exact result of one evaluation batch. */

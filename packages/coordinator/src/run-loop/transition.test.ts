@@ -83,6 +83,19 @@ describe('a step', () => {
     expect(spansOf(run.effects)).toBe('a:0+4 b:4+4')
   })
 
+  it('goes on below the minimum to its end; the next one waits with a clear line until somebody joins', () => {
+    const run = new Driver({ minimumWorkers: 2, evaluationBatches: 0 })
+    run.join('a')
+    run.join('b')
+    run.send({ type: 'started' })
+    expect(spansOf(run.send({ type: 'workerGone', worker: 'b' }))).toBe('a:4+4')
+    run.step()
+    expect(run.effects.at(-1)).toEqual({ type: 'wait', reason: 'waiting for workers: 1 of at least 2 here' })
+    expect(run.state.version).toBe(1)
+    run.join('c')
+    expect(run.kinds()).toBe('beginStep assignSpan assignSpan')
+  })
+
   it('is committed only when it is reduced, and a late or repeated event changes nothing', () => {
     const run = new Driver()
     run.send({ type: 'started' })

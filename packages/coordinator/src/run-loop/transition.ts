@@ -3,6 +3,7 @@ import { planStep, splitLeaves, type Capacity } from './assignment.js'
 import { overdueWorkers, restartDeadlines } from './deadlines.js'
 import type { RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
+import { stragglerAfterSpan } from './stragglers.js'
 import { isDue, rangesOf, type BatchCounts, type RunState, type WorkerState } from './run-state.js'
 
 /**
@@ -19,6 +20,9 @@ export function transition(before: RunState, event: RunEvent): { state: RunState
 /** How much of a new measurement of speed counts: a passing disturbance moves little, a lasting one moves the plan in a few steps. */
 const SPEED_SMOOTHING = 0.3
 
+/** What an idle worker's measured time becomes with every step: one five times slower is tried again after some twenty steps. */
+const FADING = 0.99
+
 function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
   switch (event.type) {
     case 'started':
@@ -32,7 +36,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
     case 'workerHeard':
       return heard(state, event)
     case 'spanFinished':
-      return measured(state, event)
+      return measured(state, event, effects)
     case 'leavesCovered':
       return covered(state, event)
     case 'stepReduced':
@@ -55,7 +59,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
 }
 
 function newWorker(worker: string, leafSeconds: number, nowMs: number): WorkerState {
-  return { worker, leafSeconds: Math.max(leafSeconds, 1e-6), leaves: [], batches: [], lastHeardMs: nowMs, lastProgressMs: nowMs }
+  return { worker, leafSeconds: Math.max(leafSeconds, 1e-6), leaves: [], batches: [], lastHeardMs: nowMs, lastProgressMs: nowMs, slowSpans: 0 }
 }
 
 /** What comes after a version is whole and committed: evaluation, checkpoint, end, or the next step. */
@@ -104,8 +108,20 @@ function beginStep(state: RunState, effects: RunEffect[]): void {
   state.covered = new Array<boolean>(plan.leaves).fill(false)
   for (const worker of Object.values(state.workers)) worker.leaves = []
   effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps) })
+  forgive(state)
   state.spans = planStep(plan.leaves, capacities(state), state.spans)
   for (const span of state.spans) give(state, span.worker, span, span, effects)
+}
+
+/** Nobody who is left without leaves is measured: what is known of a slow worker fades, so that it is tried again. */
+function forgive(state: RunState): void {
+  const busy = new Set(state.spans.map(({ worker }) => worker))
+  const workers = Object.values(state.workers)
+  const fastest = Math.min(...workers.flatMap(({ worker, leafSeconds }) => (busy.has(worker) ? [leafSeconds] : [])))
+  if (!Number.isFinite(fastest)) return
+  for (const worker of workers)
+    if (!busy.has(worker.worker) && worker.leafSeconds > fastest)
+      worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
 }
 
 function enoughWorkers(state: RunState, effects: RunEffect[]): boolean {
@@ -181,11 +197,13 @@ function heard(state: RunState, event: RunEvent & { type: 'workerHeard' }): void
   if (event.progress) worker.lastProgressMs = event.nowMs
 }
 
-function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }): void {
+function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }, effects: RunEffect[]): void {
   const worker = state.workers[event.worker]
   if (worker === undefined || event.leaves === 0) return
   const seconds = Math.max(event.seconds / event.leaves, 1e-6)
   worker.leafSeconds += SPEED_SMOOTHING * (seconds - worker.leafSeconds)
+  const straggler = stragglerAfterSpan(state, worker)
+  if (straggler !== null) effects.push({ type: 'reportStraggler', ...straggler })
 }
 
 function covered(state: RunState, event: RunEvent & { type: 'leavesCovered' }): void {
