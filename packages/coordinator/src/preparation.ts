@@ -167,6 +167,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     checkpointEvery: recipe.run.checkpoint.everySteps,
     minimumWorkers: recipe.run.workers.minimum,
     learningRate: recipe.learningRate,
+    nonFinite: recipe.nonFinite,
   }
 }
 

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Member } from './membership/member.js'
 import type { MembershipServer } from './membership/membership-server.js'
 import type { MetricsLog } from './metrics/metrics-log.js'
+import { nonFiniteOrigin } from './non-finite-origin.js'
 import type { Preparation } from './preparation.js'
 import type { RunEffect } from './run-loop/run-effect.js'
 import type { RunEvent } from './run-loop/run-event.js'
@@ -114,8 +115,12 @@ export class RunShell {
     averager.on('covered', (event) => {
       this.dispatch({ type: 'leavesCovered', ...event })
     })
-    averager.on('reduced', ({ step, finite, lossSum, samples, correctTop1, correctTop5 }) => {
-      this.dispatch({ type: 'stepReduced', step, finite, counts: { lossSum, samples, correctTop1, correctTop5 } })
+    averager.on('reduced', ({ step, finite, lossSum, samples, correctTop1, correctTop5, nonFiniteLayer = 0, nonFiniteParameter }) => {
+      const origin = nonFiniteOrigin(this.#parts.preparation.network, nonFiniteLayer, nonFiniteParameter)
+      this.dispatch({
+        ...{ type: 'stepReduced', step, finite, counts: { lossSum, samples, correctTop1, correctTop5 } },
+        ...(origin === null ? {} : { origin }),
+      })
     })
     averager.on('error', (error) => {
       this.fail(error)
@@ -204,11 +209,15 @@ export class RunShell {
         this.dispatch({ type: 'committed', version: effect.version })
         return
       case 'dropStep':
+        // whoever hears of it asks again, and must not be given the same once more
+        await services.averager.drop(effect.version)
         membership.broadcast({ dropped: { version: effect.version } })
-        {
-          await services.averager.drop(effect.version)
-          return
-        }
+        return
+      case 'skipStep':
+        await services.averager.skip(effect.version)
+        membership.broadcast({ committed: { version: effect.version } })
+        this.dispatch({ type: 'committed', version: effect.version })
+        return
       case 'recordStep': {
         await this.#recordStep(effect)
         return
@@ -268,7 +277,11 @@ export class RunShell {
 
   async #recordStep(effect: RunEffect & { type: 'recordStep' }): Promise<void> {
     const { preparation, services, metrics, report, emit } = this.#parts
-    const { version: step, loss, top1, rate: learningRate } = effect
+    const { version: step, loss, top1, rate: learningRate, skipped } = effect
+    if (skipped !== undefined) {
+      report.fault('stepSkipped')
+      emit({ type: 'warning', message: `${skipped}; its update is left out` })
+    }
     const seconds = report.stepDone(performance.now(), loss)
     const every = preparation.recipe.run.checkpoint.digestEverySteps
     const digest = every > 0 && step % every === 0 ? await services.averager.digest(step, stateSuffix(effect.schedule, step)) : null
@@ -276,6 +289,7 @@ export class RunShell {
     const shown = {
       ...{ step, loss, top1, learningRate, samplesPerSecond: report.samplesPerSecond, workers: Object.keys(this.#state.workers).length },
       ...(digest === null ? {} : { stateDigest: digest.stateDigest }),
+      ...(skipped === undefined ? {} : { skipped: true as const }),
     }
     metrics.step({ ...shown, seconds })
     const { steps } = preparation.plan

@@ -16,6 +16,8 @@ export type RunEffect =
     }
   | { readonly type: 'withdrawSpan'; readonly worker: string; readonly step: number; readonly span: LeafRange }
   | { readonly type: 'commit'; readonly version: number }
+  /** After dropStep: the next version is the committed one once more, and is committed. */
+  | { readonly type: 'skipStep'; readonly version: number }
   /** Forget the provisional version. */
   | { readonly type: 'dropStep'; readonly version: number }
   | {
@@ -27,6 +29,8 @@ export type RunEffect =
       readonly rate: number
       /** After this step and before any evaluation of the version: what the state digest of the step covers. */
       readonly schedule: ScheduleState
+      /** Why the update was left out, if it was. */
+      readonly skipped?: string
     }
   | { readonly type: 'assignEvaluation'; readonly worker: string; readonly version: number; readonly batches: LeafRange }
   | {

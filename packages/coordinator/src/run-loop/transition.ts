@@ -23,6 +23,9 @@ const SPEED_SMOOTHING = 0.3
 /** What an idle worker's measured time becomes with every step: one five times slower is tried again after some twenty steps. */
 const FADING = 0.99
 
+/** With `nonFinite: skip`: so many steps in a row without an update end the run, for nothing will change any more. */
+const MOST_SKIPS = 10
+
 function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
   switch (event.type) {
     case 'started':
@@ -218,28 +221,43 @@ function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, eff
   const { plan } = state
   const next = state.version + 1
   const loss = event.counts.lossSum / plan.globalBatch
-  if (!event.finite || !Number.isFinite(loss)) {
-    state.phase = 'ended'
-    const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
-    effects.push({ type: 'dropStep', version: next })
-    effects.push({
-      type: 'fail',
-      code: 'NON_FINITE',
-      message: `the loss or a weight is no longer finite at step ${String(next)} (loss ${String(loss)}); ${saved}: lower learningRate.initial, or choose initialization.method he`,
-    })
-    return
-  }
   const rate = rateOfStep(plan.learningRate, state.schedule, state.version, plan.steps)
   const schedule = scheduleAfterStep(plan.learningRate, state.schedule, next)
+  const skipped = event.finite && Number.isFinite(loss) ? null : nonFiniteWords(loss, next, event.origin)
+  state.skips = skipped === null ? 0 : state.skips + 1
+  if (skipped !== null) {
+    effects.push({ type: 'dropStep', version: next })
+    if (plan.nonFinite !== 'skip' || state.skips >= MOST_SKIPS) return failNonFinite(state, skipped, effects)
+  }
   state.phase = 'committing'
-  effects.push({ type: 'commit', version: next })
+  effects.push({ type: skipped === null ? 'commit' : 'skipStep', version: next })
   const { samples, correctTop1, correctTop5 } = event.counts
-  effects.push({ type: 'recordStep', version: next, loss, top1: correctTop1 / samples, top5: correctTop5 / samples, rate, schedule })
+  effects.push({
+    ...{ type: 'recordStep', version: next, loss, top1: correctTop1 / samples, top5: correctTop5 / samples, rate, schedule },
+    ...(skipped === null ? {} : { skipped }),
+  })
   if (schedule.rate !== state.schedule.rate)
     effects.push({ type: 'learningRateDropped', version: next, from: state.schedule.rate, to: schedule.rate })
   state.schedule = schedule
   state.version = next
   for (const worker of Object.values(state.workers)) worker.leaves = []
+}
+
+function nonFiniteWords(loss: number, step: number, origin: string | undefined): string {
+  const what = Number.isFinite(loss) ? 'a weight is' : `the loss is`
+  return `${what} no longer finite at step ${String(step)} (loss ${String(loss)})${origin === undefined ? '' : `; it began in ${origin}`}`
+}
+
+function failNonFinite(state: RunState, words: string, effects: RunEffect[]): void {
+  state.phase = 'ended'
+  const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
+  const skips = state.plan.nonFinite === 'skip' ? `, and this is the ${String(state.skips)}th step in a row` : ''
+  const remedy = state.plan.nonFinite === 'skip' ? '' : ', or leave such steps out with nonFinite: skip'
+  effects.push({
+    type: 'fail',
+    code: 'NON_FINITE',
+    message: `${words}${skips}; ${saved}: lower learningRate.initial, or choose initialization.method he${remedy}`,
+  })
 }
 
 function beginEvaluation(state: RunState, effects: RunEffect[]): void {
