@@ -62,6 +62,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
   #finite = true
   #statistics: NodeStatistics | undefined
   #closing = false
+  #abandoned = false
 
   private constructor(options: AveragerOptions) {
     super()
@@ -278,11 +279,18 @@ export class Averager extends EventEmitter<AveragerEvents> {
     return Object.fromEntries(OUTCOMES.map((outcome, index) => [outcome, Atomics.load(this.#counters, index)])) as Record<Outcome, number>
   }
 
-  /** Ends servers and threads, breaking streams off. A checkpoint being written is finished first. */
+  /** There is no time left: {@link close} waits neither for a checkpoint being written nor for the thread that writes it. */
+  abandonStateWork(): void {
+    this.#abandoned = true
+    this.#stateWork.clear()
+  }
+
+  /** Ends servers and threads, breaking streams off. A checkpoint being written is finished first, unless it was abandoned. */
   async close(): Promise<void> {
     this.#closing = true
-    await Promise.allSettled(this.#stateWork)
+    if (!this.#abandoned) await Promise.allSettled(this.#stateWork)
     await Promise.all(this.#slices.map(({ thread }) => thread.close()))
-    await this.#stateThread?.close()
+    const ended = this.#stateThread?.close()
+    if (!this.#abandoned) await ended
   }
 }

@@ -66,6 +66,11 @@ export class RunShell {
     return this.#state.version
   }
 
+  /** Version of the newest whole checkpoint; −1: none. */
+  get savedVersion(): number {
+    return this.#state.savedVersion
+  }
+
   /** Bytes that the state digest ends with: schedule state and next step. */
   get suffix(): Buffer {
     return stateSuffix(this.#state.schedule, this.#state.version)

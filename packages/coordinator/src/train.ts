@@ -174,8 +174,19 @@ interface Conducted {
 
 /** From the first step to the summary. */
 async function conduct(preparation: Preparation, { shell, services, membership, report, emit, signal }: Conducted): Promise<void> {
+  let grace: NodeJS.Timeout | undefined
   const stop = (): void => {
     shell.stop(String(signal.reason))
+    // whoever sends SIGTERM sends SIGKILL next
+    if (signal.reason !== 'SIGTERM') return
+    const { graceSeconds } = preparation.recipe.run.checkpoint
+    grace = setTimeout(() => {
+      if (shell.savedVersion >= shell.version) return
+      const message = graceOver(graceSeconds, shell, preparation)
+      emit({ type: 'warning', message })
+      services.averager.abandonStateWork()
+      shell.fail(new TrainError('INTERRUPTED', message))
+    }, graceSeconds * 1000)
   }
   if (signal.aborted) stop()
   signal.addEventListener('abort', stop)
@@ -192,8 +203,17 @@ async function conduct(preparation: Preparation, { shell, services, membership, 
     await preparation.directory.writeSummary(summary)
     emit({ type: 'summary', summary, directory: preparation.directory.path, finished: reason !== 'stopped' })
   } finally {
+    clearTimeout(grace)
     signal.removeEventListener('abort', stop)
   }
+}
+
+function graceOver(graceSeconds: number, { version, savedVersion }: RunShell, { directory }: Preparation): string {
+  const good =
+    savedVersion < 0
+      ? `there is no checkpoint before it; start anew with lockstep train ${directory.recipePath}`
+      : `the checkpoint of step ${String(savedVersion)} is good: go on with lockstep resume ${directory.path}`
+  return `step ${String(version)} was not saved within the ${String(graceSeconds)} s of run.checkpoint.graceSeconds; ${good}`
 }
 
 /** Before the first step there is nothing to save: an abort is an error then. */
