@@ -49,7 +49,9 @@ try {
     rounds,
     mostRounds: rounds * MOST_ROUNDS_FACTOR,
     onRound: (round, values, disturbed) => {
-      console.log(`  round ${String(round)}: ${values.map((value) => value.toFixed(1)).join(' and ')} ms a step${disturbed ? ' (disturbed)' : ''}`)
+      console.log(
+        `  round ${String(round)}: ${values.map((value) => value.toFixed(1)).join(' and ')} ms a step${disturbed ? ' (disturbed)' : ''}`,
+      )
     },
   })
   console.log(`digits-vgg-a at width 0.5, batch 32, one worker; a checkpoint is ${megabytes.toFixed(0)} MB`)

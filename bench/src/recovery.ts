@@ -121,15 +121,25 @@ try {
   for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
     const found: Reassigned[] = []
     for (let number = 0; number < repetitions; number++) found.push(await reassignment(signal, base))
-    const assigned = report(`${signal} of a worker to its leaves being assigned`, found.map(({ ms }) => ms), LIMITS[signal])
+    const assigned = report(
+      `${signal} of a worker to its leaves being assigned`,
+      found.map(({ ms }) => ms),
+      LIMITS[signal],
+    )
     const leaves = Math.max(...found.map((each) => each.leaves))
     const ofLeaves = found[0]?.ofLeaves ?? 0
-    console.log(`  ${leaves <= ofLeaves ? 'yes' : 'NO '}  work repeated: at most ${String(leaves)} of the ${String(ofLeaves)} leaves of one step`)
+    console.log(
+      `  ${leaves <= ofLeaves ? 'yes' : 'NO '}  work repeated: at most ${String(leaves)} of the ${String(ofLeaves)} leaves of one step`,
+    )
     holds &&= assigned && leaves <= ofLeaves
   }
   const resumed: Resumed[] = []
   for (let number = 0; number < repetitions; number++) resumed.push(await resumption(base, number))
-  const started = report('resume of a killed coordinator to the next committed step', resumed.map(({ firstMs }) => firstMs), LIMITS.resume)
+  const started = report(
+    'resume of a killed coordinator to the next committed step',
+    resumed.map(({ firstMs }) => firstMs),
+    LIMITS.resume,
+  )
   const { replayMs = 0, replayed = 0 } = resumed[0] ?? {}
   console.log(`       then the replay from the last checkpoint, such as ${String(replayed)} steps in ${replayMs.toFixed(0)} ms`)
   process.exitCode = holds && started ? 0 : 1

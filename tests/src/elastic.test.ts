@@ -46,7 +46,8 @@ function joinLate(address: string): void {
   )
 }
 
-const told = (events: readonly TrainEvent[], ...types: TrainEvent['type'][]): TrainEvent[] => events.filter(({ type }) => types.includes(type))
+const told = (events: readonly TrainEvent[], ...types: TrainEvent['type'][]): TrainEvent[] =>
+  events.filter(({ type }) => types.includes(type))
 
 describe('more than the maximum, fewer than the minimum', () => {
   it(
@@ -68,7 +69,11 @@ describe('more than the maximum, fewer than the minimum', () => {
       expect(refused).toMatchObject([{ name: 'late', reason: expect.stringMatching(/all the 2 workers.*run\.workers\.maximum/) as string }])
       expect(told(events, 'waiting')).toContainEqual({ type: 'waiting', reason: 'waiting for workers: 1 of at least 2 here' })
       const after = events.slice(events.indexOf(refused[0] ?? { type: 'waiting', reason: '' }))
-      expect(told(after, 'workerLost', 'waiting', 'workerJoined').map(({ type }) => type)).toEqual(['workerLost', 'waiting', 'workerJoined'])
+      expect(told(after, 'workerLost', 'waiting', 'workerJoined').map(({ type }) => type)).toEqual([
+        'workerLost',
+        'waiting',
+        'workerJoined',
+      ])
       expect(told(after, 'workerJoined')).toMatchObject([{ name: 'late' }])
       expect([...trained.digests]).toEqual([...reference.digests])
     },
@@ -106,7 +111,9 @@ describe('a worker whose core is busy elsewhere', () => {
         expect(mean(16, 26)).toBeLessThanOrEqual(2)
         expect(told(trained.events, 'warning')).toContainEqual({
           type: 'warning',
-          message: expect.stringMatching(/^worker-\d is a straggler: [\d.e+-]+ s a leaf, [\d.]+ times the [\d.e+-]+ s of the others/) as string,
+          message: expect.stringMatching(
+            /^worker-\d is a straggler: [\d.e+-]+ s a leaf, [\d.]+ times the [\d.e+-]+ s of the others/,
+          ) as string,
         })
         expect([...trained.digests]).toEqual([...reference.digests])
       } finally {

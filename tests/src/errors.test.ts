@@ -26,7 +26,10 @@ afterAll(async () => {
 })
 
 /** Trains until it fails. @returns the error, and the folder */
-async function failureOf(recipe: Recipe, onEvent: (event: TrainEvent) => void = () => undefined): Promise<{ error: TrainError; run: string }> {
+async function failureOf(
+  recipe: Recipe,
+  onEvent: (event: TrainEvent) => void = () => undefined,
+): Promise<{ error: TrainError; run: string }> {
   let run = ''
   try {
     await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
@@ -82,7 +85,8 @@ describe('a loss that is not finite', () => {
     'leaves such steps out, counted, with the same bits for any number of workers',
     async () => {
       const runs: Trained[] = []
-      for (const workers of [1, 3]) runs.push(await trainToEnd(recipeOf(pictures, { ...BORDERLINE, workers }), { base: join(base, 'runs') }))
+      for (const workers of [1, 3])
+        runs.push(await trainToEnd(recipeOf(pictures, { ...BORDERLINE, workers }), { base: join(base, 'runs') }))
       const [one, three] = runs
       const skipped = await skippedSteps(one?.directory ?? '')
       expect(skipped.length).toBeGreaterThanOrEqual(2)

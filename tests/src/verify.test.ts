@@ -76,7 +76,13 @@ describe('a run whose record was changed', () => {
       const metrics = join(run, 'metrics.jsonl')
       const text = await readFile(metrics, 'utf8')
       const digest = trained.digests.get(23) ?? ''
-      await writeFile(metrics, text.replace(digest, digest.replace(/^./, (first) => (first === '0' ? '1' : '0'))))
+      await writeFile(
+        metrics,
+        text.replace(
+          digest,
+          digest.replace(/^./, (first) => (first === '0' ? '1' : '0')),
+        ),
+      )
       try {
         const { code, stdout } = await runCommand(['verify', run, '--from', '15', '--steps', '15'], base)
         expect(stdout).toMatch(/: the digests part at step 23; up to step 22 they agree\n/)

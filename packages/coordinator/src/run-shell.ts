@@ -209,19 +209,13 @@ export class RunShell {
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
         return
       case 'commit':
-        await services.averager.commit(effect.version)
-        membership.broadcast({ committed: { version: effect.version } })
-        this.dispatch({ type: 'committed', version: effect.version })
+      case 'skipStep':
+        await this.#commit(effect)
         return
       case 'dropStep':
         // whoever hears of it asks again, and must not be given the same once more
         await services.averager.drop(effect.version)
         membership.broadcast({ dropped: { version: effect.version } })
-        return
-      case 'skipStep':
-        await services.averager.skip(effect.version)
-        membership.broadcast({ committed: { version: effect.version } })
-        this.dispatch({ type: 'committed', version: effect.version })
         return
       case 'recordStep': {
         await this.#recordStep(effect)
@@ -254,6 +248,13 @@ export class RunShell {
       case 'fail':
         this.fail(new TrainError(effect.code, effect.message))
     }
+  }
+
+  async #commit({ type, version }: RunEffect & { type: 'commit' | 'skipStep' }): Promise<void> {
+    const { services, membership } = this.#parts
+    await (type === 'commit' ? services.averager.commit(version) : services.averager.skip(version))
+    membership.broadcast({ committed: { version } })
+    this.dispatch({ type: 'committed', version })
   }
 
   #reportStraggler({ worker, leafSeconds, othersSeconds }: RunEffect & { type: 'reportStraggler' }): void {

@@ -72,7 +72,10 @@ class RunningWorker {
         return
       }
       // said once, however often it asks
-      this.log[end.reason === this.lastReason ? 'debug' : 'warn']({ end: end.kind, reason: end.reason }, 'the membership is over; asking again')
+      this.log[end.reason === this.lastReason ? 'debug' : 'warn'](
+        { end: end.kind, reason: end.reason },
+        'the membership is over; asking again',
+      )
       this.lastReason = end.reason
       // whoever sends us away is there: patience is for a coordinator that is not
       if (end.kind === 'stopped') this.awaySinceMs = undefined

@@ -61,7 +61,10 @@ export function verdictLines({ verdict, directory, from, until, hint }: VerdictE
   const run = shownPath(directory)
   if (verdict.outcome === 'nothing') {
     return [
-      styled('yellow', `${run}: nothing to compare after step ${count(from)}: it wrote no digest and kept no checkpoint up to step ${count(until)}`),
+      styled(
+        'yellow',
+        `${run}: nothing to compare after step ${count(from)}: it wrote no digest and kept no checkpoint up to step ${count(until)}`,
+      ),
       from === 0
         ? 'train with run.checkpoint.digestEverySteps=1, and every step can be verified'
         : 'verify from an earlier step, such as --from 0; with run.checkpoint.digestEverySteps=1 every step can be verified',
@@ -69,12 +72,13 @@ export function verdictLines({ verdict, directory, from, until, hint }: VerdictE
   }
   if (verdict.outcome === 'agree') {
     const { steps, checkpoints, lastStep } = verdict
-    const parts = [...(steps > 0 ? [`${plural(steps, 'step')}`] : []), ...(checkpoints > 0 ? [plural(checkpoints, 'checkpoint')] : [])]
+    const parts = [...(steps > 0 ? [plural(steps, 'step')] : []), ...(checkpoints > 0 ? [plural(checkpoints, 'checkpoint')] : [])]
     return [styled('green', `${run}: ${parts.join(' and ')} agree, bit for bit, from step ${count(from)} to step ${count(lastStep)}`)]
   }
   const { step, of, digest, replayed, agreed } = verdict
   const where = of === 'step' ? 'metrics.jsonl' : 'the checkpoint'
-  const before = agreed === null ? `nothing before it since step ${count(from)} could be compared` : `up to step ${count(agreed)} they agree`
+  const before =
+    agreed === null ? `nothing before it since step ${count(from)} could be compared` : `up to step ${count(agreed)} they agree`
   return [
     styled('red', `${run}: the digests part at step ${count(step)}; ${before}`),
     `  ${where} says ${digest}`,

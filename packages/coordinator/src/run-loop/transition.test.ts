@@ -131,7 +131,9 @@ describe('a step', () => {
     run.send({ type: 'started' })
     run.send({ type: 'stepReduced', step: 0, counts: { ...counts, lossSum: NaN }, finite: true })
     expect(run.kinds()).toBe('dropStep fail')
-    expect(run.effects[1]).toMatchObject({ message: expect.stringMatching(/at step 1 .*there is no checkpoint yet.*nonFinite: skip/) as string })
+    expect(run.effects[1]).toMatchObject({
+      message: expect.stringMatching(/at step 1 .*there is no checkpoint yet.*nonFinite: skip/) as string,
+    })
     expect(run.state.version).toBe(0)
   })
 })
@@ -147,7 +149,10 @@ describe('a step that is not finite, with nonFinite: skip', () => {
     run.send({ type: 'started' })
     run.send(bad(0))
     expect(run.kinds()).toBe('dropStep skipStep recordStep')
-    expect(run.effects[2]).toMatchObject({ version: 1, skipped: 'the loss is no longer finite at step 1 (loss NaN); it began in layer fc1' })
+    expect(run.effects[2]).toMatchObject({
+      version: 1,
+      skipped: 'the loss is no longer finite at step 1 (loss NaN); it began in layer fc1',
+    })
     run.send({ type: 'committed', version: 1 })
     expect(run.effects[0]).toMatchObject({ type: 'beginStep', step: 1 })
     run.step()
@@ -168,7 +173,10 @@ describe('a step that is not finite, with nonFinite: skip', () => {
     expect(run.state.version).toBe(19)
     run.send(bad(19))
     expect(run.kinds()).toBe('dropStep fail')
-    expect(run.effects[1]).toMatchObject({ code: 'NON_FINITE', message: expect.stringMatching(/began in layer fc1.*10th step in a row/) as string })
+    expect(run.effects[1]).toMatchObject({
+      code: 'NON_FINITE',
+      message: expect.stringMatching(/began in layer fc1.*10th step in a row/) as string,
+    })
   })
 })
 

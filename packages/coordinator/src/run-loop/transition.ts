@@ -62,7 +62,15 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
 }
 
 function newWorker(worker: string, leafSeconds: number, nowMs: number): WorkerState {
-  return { worker, leafSeconds: Math.max(leafSeconds, 1e-6), leaves: [], batches: [], lastHeardMs: nowMs, lastProgressMs: nowMs, slowSpans: 0 }
+  return {
+    worker,
+    leafSeconds: Math.max(leafSeconds, 1e-6),
+    leaves: [],
+    batches: [],
+    lastHeardMs: nowMs,
+    lastProgressMs: nowMs,
+    slowSpans: 0,
+  }
 }
 
 /** What comes after a version is whole and committed: evaluation, checkpoint, end, or the next step. */
@@ -123,8 +131,7 @@ function forgive(state: RunState): void {
   const fastest = Math.min(...workers.flatMap(({ worker, leafSeconds }) => (busy.has(worker) ? [leafSeconds] : [])))
   if (!Number.isFinite(fastest)) return
   for (const worker of workers)
-    if (!busy.has(worker.worker) && worker.leafSeconds > fastest)
-      worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
+    if (!busy.has(worker.worker) && worker.leafSeconds > fastest) worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
 }
 
 function enoughWorkers(state: RunState, effects: RunEffect[]): boolean {

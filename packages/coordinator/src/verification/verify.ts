@@ -38,7 +38,13 @@ export type VerifyEvent =
   /** What will be computed again: updates (from, until], and how many digests there are to compare. */
   | { readonly type: 'verifying'; readonly directory: string; readonly from: number; readonly until: number; readonly digests: number }
   | ({ readonly type: 'compared' } & ComparedDigest)
-  | ({ readonly type: 'verdict'; readonly directory: string; readonly from: number; readonly until: number; readonly hint: string | null } & {
+  | ({
+      readonly type: 'verdict'
+      readonly directory: string
+      readonly from: number
+      readonly until: number
+      readonly hint: string | null
+    } & {
       readonly verdict: Verdict
     })
   /** Of the replay, as {@link train} tells them. */
@@ -112,7 +118,10 @@ async function* replay(plan: Plan, comparison: ReplayComparison, options: Verify
     }
     for (const made of compared.splice(0)) yield { type: 'compared', ...made }
     if (options.signal?.aborted === true && comparison.verdict().outcome !== 'agree' && !parted.signal.aborted)
-      throw new TrainError('INTERRUPTED', `interrupted (${String(options.signal.reason)}): the replay is not done, so it proves nothing yet`)
+      throw new TrainError(
+        'INTERRUPTED',
+        `interrupted (${String(options.signal.reason)}): the replay is not done, so it proves nothing yet`,
+      )
   } catch (error) {
     // a message may send the person to a log in there
     keep = error instanceof Error && error.message.includes(folder)
