@@ -230,6 +230,57 @@ describe('averager', () => {
     expect(await reduced).toMatchObject([{ step: 0, finite: false, lossSum: Number.POSITIVE_INFINITY }])
   })
 
+  it('names where it began: the layer of the first leaf that tells one, and the last parameter that is not finite', async () => {
+    const averager = await startAverager()
+    await averager.open(0)
+    await averager.beginStep(0, RATE)
+    const client = connect(averager)
+    const reduced = once(averager, 'reduced')
+    const poison = new Float32Array(SIZE)
+    poison[5] = Number.NaN
+    poison[KERNEL + 3] = Number.NaN
+    for (const [first, nonFiniteLayer] of [
+      [4, 2],
+      [0, 0],
+      [2, 7],
+    ] as const) {
+      const statistics = { lossSum: 1, samples: 1, correctTop1: 0, correctTop5: 0, nonFiniteLayer }
+      const node = { first, count: first === 4 ? 4 : 2 }
+      for (const address of client.chunks()) await client.send(0, node, poison, address, { statistics })
+    }
+    expect(await reduced).toMatchObject([{ finite: false, nonFiniteLayer: 7, nonFiniteParameter: 'conv/bias' }])
+  })
+
+  it('leaves an update out: the next version is the one before, weights and velocity, and training goes on from it', async () => {
+    const averager = await startAverager()
+    const reference = new Reference()
+    averager.write('weights', 0, reference.weights)
+    await averager.open(0)
+    const client = connect(averager)
+    const whole = { first: 0, count: 8 }
+    const step = async (number: number, values: Float32Array): Promise<void> => {
+      const reduced = once(averager, 'reduced')
+      await averager.beginStep(number, RATE)
+      await client.sendNode(number, whole, values)
+      await reduced
+    }
+    await step(0, nodeGradient(0, whole, SIZE))
+    await averager.commit(1)
+    reference.step(0)
+    const before = await averager.digest(1, Buffer.alloc(0))
+    await step(1, new Float32Array(SIZE).fill(Number.NaN))
+    await averager.drop(2)
+    await averager.skip(2)
+    expect(averager.committed).toBe(2)
+    expect(await averager.digest(2, Buffer.alloc(0))).toEqual(before)
+    expectSame(await client.weights(2), reference.weights)
+    await step(2, nodeGradient(2, whole, SIZE))
+    await averager.commit(3)
+    reference.step(2)
+    expectSame(averager.read('weights', 0, SIZE), reference.weights)
+    expectSame(averager.read('velocity', 0, SIZE), reference.velocity)
+  })
+
   it('serves the weights of now and of what comes, and refuses those of the past with a clear word', async () => {
     const averager = await startAverager()
     await averager.open(1)

@@ -28,8 +28,11 @@ export interface AveragerOptions {
 interface AveragerEvents {
   /** These leaves of the step are now covered on every chunk of every slice. Each leaf is told once a step. */
   covered: [{ readonly step: number; readonly first: number; readonly count: number }]
-  /** The provisional version is whole: commit it or drop it. `finite`: loss, weights and velocity all are. */
-  reduced: [NodeStatistics & { readonly step: number; readonly finite: boolean }]
+  /**
+   * The provisional version is whole: commit it or drop it. `finite`: loss, weights and velocity all are. If they are not,
+   * `nonFiniteParameter` is the last one in layout order with a weight that is not: the first that the backward pass met.
+   */
+  reduced: [NodeStatistics & { readonly step: number; readonly finite: boolean; readonly nonFiniteParameter: string | null }]
   /** A thread of the averager ended unasked: the run cannot go on. */
   error: [Error]
 }
@@ -59,6 +62,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
   #finite = true
   #statistics: NodeStatistics | undefined
   #closing = false
+  #abandoned = false
 
   private constructor(options: AveragerOptions) {
     super()
@@ -113,7 +117,21 @@ export class Averager extends EventEmitter<AveragerEvents> {
     this.#statistics ??= event.statistics
     if (this.#reducedSlices < this.#slices.length) return
     invariant(this.#statistics !== undefined, 'slice 0 brings the statistics of a step')
-    this.emit('reduced', { step, ...this.#statistics, finite: this.#finite })
+    const nonFiniteParameter = this.#finite ? null : this.#lastNonFiniteParameter()
+    this.emit('reduced', { step, ...this.#statistics, finite: this.#finite, nonFiniteParameter })
+  }
+
+  /** Looks through the provisional version, which nobody writes to any more. */
+  #lastNonFiniteParameter(): string | null {
+    const views = [...this.#views('weights', sideOf(this.#committed + 1, this.#opened))]
+    const entry = this.#options.layout.entries.findLast(({ offset, size }) =>
+      views.some(({ slice, view }) => {
+        const from = Math.max(offset, slice.offset)
+        const to = Math.min(offset + size, slice.offset + slice.size)
+        return from < to && !view.subarray(from - slice.offset, to - slice.offset).every(Number.isFinite)
+      }),
+    )
+    return entry?.name ?? null
   }
 
   /** host:port of each slice. */
@@ -199,6 +217,18 @@ export class Averager extends EventEmitter<AveragerEvents> {
     await this.#askAll({ type: 'drop', version })
   }
 
+  /**
+   * Leaves an update out: the next version is the committed one once more, weights and velocity. After {@link drop}, when no step runs.
+   * @param version the next one, committed from now
+   */
+  async skip(version: number): Promise<void> {
+    invariant(version === this.#committed + 1, 'the version that is skipped to is the next one')
+    this.#committed = version
+    this.#attempt++
+    this.#reducedSlices = 0
+    await this.#askAll({ type: 'skip', version })
+  }
+
   async #askAll(request: SliceRequest): Promise<void> {
     await Promise.all(this.#slices.map(({ thread }) => thread.ask(request)))
   }
@@ -249,11 +279,18 @@ export class Averager extends EventEmitter<AveragerEvents> {
     return Object.fromEntries(OUTCOMES.map((outcome, index) => [outcome, Atomics.load(this.#counters, index)])) as Record<Outcome, number>
   }
 
-  /** Ends servers and threads, breaking streams off. A checkpoint being written is finished first. */
+  /** There is no time left: {@link close} waits neither for a checkpoint being written nor for the thread that writes it. */
+  abandonStateWork(): void {
+    this.#abandoned = true
+    this.#stateWork.clear()
+  }
+
+  /** Ends servers and threads, breaking streams off. A checkpoint being written is finished first, unless it was abandoned. */
   async close(): Promise<void> {
     this.#closing = true
-    await Promise.allSettled(this.#stateWork)
+    if (!this.#abandoned) await Promise.allSettled(this.#stateWork)
     await Promise.all(this.#slices.map(({ thread }) => thread.close()))
-    await this.#stateThread?.close()
+    const ended = this.#stateThread?.close()
+    if (!this.#abandoned) await ended
   }
 }

@@ -8,6 +8,8 @@ export interface NodeStatistics {
   readonly samples: number
   readonly correctTop1: number
   readonly correctTop5: number
+  /** 1 + index of the first layer whose output is not finite, in the first leaf where that is so; 0 or left out: the loss is finite */
+  readonly nonFiniteLayer?: number
 }
 
 /** One chunk of a partial gradient: as it came (`wire`), as a sum in the arena (`block`), or used up (`done`). */
@@ -89,5 +91,12 @@ function addStatistics(left: Partial, right: Partial): NodeStatistics | undefine
     samples: l.samples + r.samples,
     correctTop1: l.correctTop1 + r.correctTop1,
     correctTop5: l.correctTop5 + r.correctTop5,
+    ...firstOf(l.nonFiniteLayer, r.nonFiniteLayer),
   }
+}
+
+/** Where the left one says that a loss is not finite, or else the right one; nothing while both are. */
+function firstOf(left = 0, right = 0): { nonFiniteLayer?: number } {
+  const layer = left > 0 ? left : right
+  return layer > 0 ? { nonFiniteLayer: layer } : {}
 }

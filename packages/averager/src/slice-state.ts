@@ -111,6 +111,16 @@ export class SliceState {
     this.#forget()
   }
 
+  /** The next version is the committed one once more: its update is left out. No step runs. */
+  skip(version: number): void {
+    invariant(version === this.#committed + 1 && !this.#running, 'an update is left out between two steps')
+    const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(version, this.#opened)]
+    const { size } = this.#options.slice
+    for (const buffers of [this.buffers.weights, this.buffers.velocity])
+      this.#arena.bytes(buffers[to], size).set(this.#arena.bytes(buffers[from], size))
+    this.#committed = version
+  }
+
   #forget(): void {
     this.#running = false
     this.#pending = []

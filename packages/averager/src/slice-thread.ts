@@ -83,7 +83,9 @@ async function handle(request: SliceRequest): Promise<unknown> {
       state.beginStep(request.step, request.rate)
       break
     case 'commit':
-      state.commit(request.version)
+    case 'skip':
+      if (request.type === 'commit') state.commit(request.version)
+      else state.skip(request.version)
       streams.abort(
         (version) => version < request.version,
         `weights version ${String(request.version)} was committed meanwhile; ask for that one`,

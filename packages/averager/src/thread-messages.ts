@@ -22,6 +22,7 @@ export type SliceRequest =
   | { readonly type: 'beginStep'; readonly step: number; readonly rate: number; readonly attempt: number }
   | { readonly type: 'commit'; readonly version: number }
   | { readonly type: 'drop'; readonly version: number }
+  | { readonly type: 'skip'; readonly version: number }
   | { readonly type: 'pin' | 'unpin'; readonly side: Side }
 
 export interface SliceReady {

@@ -21,6 +21,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'init', summary: 'write a recipe for a folder of pictures', load: () => import('./commands/init.js') },
   { name: 'train', summary: 'train a recipe on this machine', load: () => import('./commands/train.js') },
   { name: 'resume', summary: 'go on with a run from its newest checkpoint', load: () => import('./commands/resume.js') },
+  { name: 'verify', summary: 'compute a run again and compare its digests', load: () => import('./commands/verify.js') },
   { name: 'coordinator', summary: 'train a recipe with workers that join from elsewhere', load: () => import('./commands/coordinator.js') },
   { name: 'worker', summary: 'join a coordinator and compute for it', load: () => import('./commands/worker.js') },
   { name: 'evaluate', summary: 'loss and accuracy of a checkpoint on a folder of pictures', load: () => import('./commands/evaluate.js') },

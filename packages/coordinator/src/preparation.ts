@@ -36,6 +36,16 @@ export interface Preparation {
   readonly checkpoint: Checkpoint | null
   /** Engine recorded in the checkpoint, or null. */
   readonly fingerprint: string | null
+  /** Only when an earlier training is computed again to compare digests. */
+  readonly replay?: Replay
+}
+
+/** What a replay listens for; see verify.ts. */
+export interface Replay {
+  /** By updates done: further bytes that a digest of that version is to end with, as a checkpoint's does. */
+  readonly suffixes: ReadonlyMap<number, Uint8Array>
+  /** Called after every step. @param ofStep stateDigest as metrics have it; @param ofCheckpoint with the version's suffix */
+  readonly onStep: (step: number, ofStep: string | null, ofCheckpoint: string | null) => void
 }
 
 export interface PrepareOptions {
@@ -103,7 +113,8 @@ export async function prepareResume(run: string | undefined, set: readonly strin
   }
 }
 
-async function checkTransfer(recipe: Recipe, from: string, network: Network): Promise<void> {
+/** A checkpoint that does not fit the network is found before anything is made. @throws TrainError CHECKPOINT_… */
+export async function checkTransfer(recipe: Recipe, from: string, network: Network): Promise<void> {
   const source = await openTransferSource(from)
   try {
     planDepthTransfer(network, transferSource(source), { newHead: recipe.initialization.newHead })
@@ -112,10 +123,13 @@ async function checkTransfer(recipe: Recipe, from: string, network: Network): Pr
   }
 }
 
-type Described = Omit<Preparation, 'directory' | 'term' | 'version' | 'schedule' | 'checkpoint' | 'fingerprint'>
+export type Described = Omit<Preparation, 'directory' | 'term' | 'version' | 'schedule' | 'checkpoint' | 'fingerprint'>
 
-/** What follows from the recipe and its data. */
-async function describe(recipe: Recipe, options: PrepareOptions): Promise<Described> {
+/**
+ * What follows from the recipe and its data.
+ * @throws TrainError RECIPE_INVALID, DATA_MISSING, DATA_CORRUPT; the signal's reason
+ */
+export async function describe(recipe: Recipe, options: PrepareOptions): Promise<Described> {
   const { emit, signal } = options
   const data = await openTrainingData(recipe.data, {
     seed: recipe.seed,
@@ -153,6 +167,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     checkpointEvery: recipe.run.checkpoint.everySteps,
     minimumWorkers: recipe.run.workers.minimum,
     learningRate: recipe.learningRate,
+    nonFinite: recipe.nonFinite,
   }
 }
 

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Member } from './membership/member.js'
 import type { MembershipServer } from './membership/membership-server.js'
 import type { MetricsLog } from './metrics/metrics-log.js'
+import { nonFiniteOrigin } from './non-finite-origin.js'
 import type { Preparation } from './preparation.js'
 import type { RunEffect } from './run-loop/run-effect.js'
 import type { RunEvent } from './run-loop/run-event.js'
@@ -65,6 +66,11 @@ export class RunShell {
     return this.#state.version
   }
 
+  /** Version of the newest whole checkpoint; −1: none. */
+  get savedVersion(): number {
+    return this.#state.savedVersion
+  }
+
   /** Bytes that the state digest ends with: schedule state and next step. */
   get suffix(): Buffer {
     return stateSuffix(this.#state.schedule, this.#state.version)
@@ -114,8 +120,12 @@ export class RunShell {
     averager.on('covered', (event) => {
       this.dispatch({ type: 'leavesCovered', ...event })
     })
-    averager.on('reduced', ({ step, finite, lossSum, samples, correctTop1, correctTop5 }) => {
-      this.dispatch({ type: 'stepReduced', step, finite, counts: { lossSum, samples, correctTop1, correctTop5 } })
+    averager.on('reduced', ({ step, finite, lossSum, samples, correctTop1, correctTop5, nonFiniteLayer = 0, nonFiniteParameter }) => {
+      const origin = nonFiniteOrigin(this.#parts.preparation.network, nonFiniteLayer, nonFiniteParameter)
+      this.dispatch({
+        ...{ type: 'stepReduced', step, finite, counts: { lossSum, samples, correctTop1, correctTop5 } },
+        ...(origin === null ? {} : { origin }),
+      })
     })
     averager.on('error', (error) => {
       this.fail(error)
@@ -173,7 +183,7 @@ export class RunShell {
   }
 
   async #perform(effect: RunEffect): Promise<void> {
-    const { services, membership, report, emit } = this.#parts
+    const { services, membership, report, emit, logger } = this.#parts
     switch (effect.type) {
       case 'beginStep': {
         await services.averager.beginStep(effect.step, effect.rate)
@@ -181,6 +191,7 @@ export class RunShell {
       }
       case 'assignSpan': {
         await this.#assign(effect.worker, this.#spanJob(effect))
+        logger.debug({ worker: effect.worker, step: effect.step, ...effect.span }, 'span assigned')
         return
       }
       case 'assignEvaluation': {
@@ -198,16 +209,14 @@ export class RunShell {
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
         return
       case 'commit':
-        await services.averager.commit(effect.version)
-        membership.broadcast({ committed: { version: effect.version } })
-        this.dispatch({ type: 'committed', version: effect.version })
+      case 'skipStep':
+        await this.#commit(effect)
         return
       case 'dropStep':
+        // whoever hears of it asks again, and must not be given the same once more
+        await services.averager.drop(effect.version)
         membership.broadcast({ dropped: { version: effect.version } })
-        {
-          await services.averager.drop(effect.version)
-          return
-        }
+        return
       case 'recordStep': {
         await this.#recordStep(effect)
         return
@@ -224,6 +233,9 @@ export class RunShell {
       case 'expelWorker':
         membership.expel(effect.worker, effect.reason, true)
         return
+      case 'reportStraggler':
+        this.#reportStraggler(effect)
+        return
       case 'wait':
         report.restartClock(performance.now())
         emit({ type: 'waiting', reason: effect.reason })
@@ -238,6 +250,27 @@ export class RunShell {
     }
   }
 
+  async #commit({ type, version }: RunEffect & { type: 'commit' | 'skipStep' }): Promise<void> {
+    const { services, membership } = this.#parts
+    await (type === 'commit' ? services.averager.commit(version) : services.averager.skip(version))
+    membership.broadcast({ committed: { version } })
+    this.dispatch({ type: 'committed', version })
+  }
+
+  #reportStraggler({ worker, leafSeconds, othersSeconds }: RunEffect & { type: 'reportStraggler' }): void {
+    const { membership, report, emit, logger } = this.#parts
+    const member = membership.members.find((other) => other.worker === worker)
+    if (member === undefined) return
+    const seconds = (value: number): string => `${value.toPrecision(2)} s`
+    const times = (leafSeconds / othersSeconds).toFixed(1)
+    report.fault('straggler')
+    logger.warn({ worker, name: member.name, leafSeconds, othersSeconds }, 'straggler')
+    emit({
+      type: 'warning',
+      message: `${member.name} is a straggler: ${seconds(leafSeconds)} a leaf, ${times} times the ${seconds(othersSeconds)} of the others; it gets smaller spans; see what else runs on ${member.host}, process ${String(member.pid)}`,
+    })
+  }
+
   #spanJob({ step, span, hint }: RunEffect & { type: 'assignSpan' }): Job {
     const next = hint === null ? null : { step: step + 1, first: hint.first, count: hint.count }
     return { kind: 'span', term: this.#parts.preparation.term, step, first: span.first, count: span.count, hint: next }
@@ -250,18 +283,32 @@ export class RunShell {
 
   async #recordStep(effect: RunEffect & { type: 'recordStep' }): Promise<void> {
     const { preparation, services, metrics, report, emit } = this.#parts
-    const { version: step, loss, top1, rate: learningRate } = effect
+    const { version: step, loss, top1, rate: learningRate, skipped } = effect
+    if (skipped !== undefined) {
+      report.fault('stepSkipped')
+      emit({ type: 'warning', message: `${skipped}; its update is left out` })
+    }
     const seconds = report.stepDone(performance.now(), loss)
     const every = preparation.recipe.run.checkpoint.digestEverySteps
     const digest = every > 0 && step % every === 0 ? await services.averager.digest(step, stateSuffix(effect.schedule, step)) : null
+    await this.#compare(step, digest?.stateDigest ?? null)
     const shown = {
       ...{ step, loss, top1, learningRate, samplesPerSecond: report.samplesPerSecond, workers: Object.keys(this.#state.workers).length },
       ...(digest === null ? {} : { stateDigest: digest.stateDigest }),
+      ...(skipped === undefined ? {} : { skipped: true as const }),
     }
     metrics.step({ ...shown, seconds })
     const { steps } = preparation.plan
     emit({ type: 'step', ...shown, steps, secondsLeft: report.secondsLeft(steps - step) })
     this.#evaluationStartMs = performance.now()
+  }
+
+  /** In a replay: tells the digests that the step came to. */
+  async #compare(step: number, ofStep: string | null): Promise<void> {
+    const { preparation, services } = this.#parts
+    const suffix = preparation.replay?.suffixes.get(step)
+    const ofCheckpoint = suffix === undefined ? null : await services.averager.digest(step, suffix)
+    preparation.replay?.onStep(step, ofStep, ofCheckpoint?.stateDigest ?? null)
   }
 
   #recordEvaluation({ version: step, metrics, samples, best }: RunEffect & { type: 'recordEvaluation' }): void {

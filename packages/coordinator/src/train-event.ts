@@ -36,6 +36,8 @@ export type TrainEvent =
       readonly workers: number
       /** Only every run.checkpoint.digestEverySteps steps. */
       readonly stateDigest?: string
+      /** Its update was left out: loss or weights were not finite. */
+      readonly skipped?: true
     }
   | { readonly type: 'evaluating'; readonly step: number; readonly done: number; readonly total: number }
   | {

@@ -5,7 +5,7 @@ import { buildDigest } from '@lockstep/shared/protocol/build-digest.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { writeCheckpointState, writeFreshState } from './initial-state.js'
 import { LocalWorkers } from './local-workers/local-workers.js'
-import { openRunLog, type RunLog } from './logs/run-log.js'
+import { logLevel, openRunLog, type RunLog } from './logs/run-log.js'
 import { MembershipServer } from './membership/membership-server.js'
 import { MetricsLog } from './metrics/metrics-log.js'
 import { prepareResume, prepareRun, type Preparation } from './preparation.js'
@@ -52,9 +52,11 @@ export async function* resume(run: string | undefined, options: ResumeOptions = 
   yield* eventsOf(options, (inner) => prepareResume(run, options.set ?? [], inner))
 }
 
-type Prepare = (options: TrainOptions & { emit: (event: TrainEvent) => void; signal: AbortSignal }) => Promise<Preparation>
+/** Everything before the first process: checks, data, folder. It may tell of its progress. */
+export type Prepare = (options: TrainOptions & { emit: (event: TrainEvent) => void; signal: AbortSignal }) => Promise<Preparation>
 
-async function* eventsOf(options: TrainOptions, prepare: Prepare): AsyncGenerator<TrainEvent, void> {
+/** Runs what was prepared, as {@link train} does: yields what happens, and ends with a `summary` event. @throws TrainError */
+export async function* eventsOf(options: TrainOptions, prepare: Prepare): AsyncGenerator<TrainEvent, void> {
   const events = new PassThrough({ objectMode: true, highWaterMark: Number.MAX_SAFE_INTEGER })
   const left = new AbortController()
   const signal = options.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal])
@@ -79,7 +81,7 @@ async function run(options: TrainOptions & { emit: (event: TrainEvent) => void; 
   const { directory } = preparation
   let log: RunLog | undefined
   try {
-    log = await openRunLog(directory.logFile('coordinator'))
+    log = await openRunLog(directory.logFile('coordinator'), { level: logLevel(process.env) })
     await serve(preparation, options, log)
   } catch (error) {
     log?.logger.error({ err: error }, 'the run ended with an error')
@@ -149,6 +151,7 @@ function membershipOf(preparation: Preparation, services: RunServices): Membersh
     term,
     recipeJson: JSON.stringify(recipe),
     dataJson: JSON.stringify({ digests: dataDigests }),
+    maximum: recipe.run.workers.maximum,
     requirements: { buildDigest: buildDigest(), recipeDigest, dataDigest },
     engine: fingerprint === null || fingerprint === '' ? null : { fingerprint, description: '' },
     admit: async (worker) => ({
@@ -171,8 +174,19 @@ interface Conducted {
 
 /** From the first step to the summary. */
 async function conduct(preparation: Preparation, { shell, services, membership, report, emit, signal }: Conducted): Promise<void> {
+  let grace: NodeJS.Timeout | undefined
   const stop = (): void => {
     shell.stop(String(signal.reason))
+    // whoever sends SIGTERM sends SIGKILL next
+    if (signal.reason !== 'SIGTERM') return
+    const { graceSeconds } = preparation.recipe.run.checkpoint
+    grace = setTimeout(() => {
+      if (shell.savedVersion >= shell.version) return
+      const message = graceOver(graceSeconds, shell, preparation)
+      emit({ type: 'warning', message })
+      services.averager.abandonStateWork()
+      shell.fail(new TrainError('INTERRUPTED', message))
+    }, graceSeconds * 1000)
   }
   if (signal.aborted) stop()
   signal.addEventListener('abort', stop)
@@ -189,8 +203,17 @@ async function conduct(preparation: Preparation, { shell, services, membership, 
     await preparation.directory.writeSummary(summary)
     emit({ type: 'summary', summary, directory: preparation.directory.path, finished: reason !== 'stopped' })
   } finally {
+    clearTimeout(grace)
     signal.removeEventListener('abort', stop)
   }
+}
+
+function graceOver(graceSeconds: number, { version, savedVersion }: RunShell, { directory }: Preparation): string {
+  const good =
+    savedVersion < 0
+      ? `there is no checkpoint before it; start anew with lockstep train ${directory.recipePath}`
+      : `the checkpoint of step ${String(savedVersion)} is good: go on with lockstep resume ${directory.path}`
+  return `step ${String(version)} was not saved within the ${String(graceSeconds)} s of run.checkpoint.graceSeconds; ${good}`
 }
 
 /** Before the first step there is nothing to save: an abort is an error then. */

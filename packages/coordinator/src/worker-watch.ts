@@ -25,10 +25,24 @@ export function watchLocalWorkers(parts: {
     logger.error({ name, code, message }, 'worker refused')
     emit({ type: 'workerRefused', name, reason: message })
   })
-  membership.on('trouble', ({ worker, name }, { code, message, fatal }) => {
+  const turnedAway = new Set<string>()
+  membership.on('turnedAway', ({ name, host, pid }, reason) => {
+    logger.info({ name, host, pid, reason }, 'no place for a worker')
+    // it asks again every few seconds: a person is told once
+    const who = [name, host, pid].join(' ')
+    if (turnedAway.has(who)) return
+    turnedAway.add(who)
+    emit({ type: 'workerRefused', name, reason })
+  })
+  const explained = new Set<number>()
+  membership.on('trouble', ({ worker, name, pid, state }, { code, message, fatal }) => {
     logger.error({ worker, name, code, message, fatal }, 'worker in trouble')
-    if (fatal) firstCause ??= new TrainError(code as TrainError['code'], `${name}: ${message}`)
-    emit({ type: 'warning', message: `${name}: ${message}` })
+    const cause = new TrainError(code as TrainError['code'], `${name}: ${message}`)
+    if (fatal) firstCause ??= cause
+    explained.add(pid)
+    // policy onBadSample: stop. A worker that cannot open its data is only refused; one that trained has met a bad record
+    if (code === 'DATA_CORRUPT' && state === 'admitted') shell.fail(cause)
+    else emit({ type: 'warning', message: `${name}: ${message}` })
   })
   membership.on('failed', (error) => {
     shell.fail(error)
@@ -37,7 +51,10 @@ export function watchLocalWorkers(parts: {
     if (asked) return
     const how = signal ?? `exit code ${String(code)}`
     logger.warn({ name, pid, code, signal, cause }, 'local worker ended')
-    firstCause ??= new TrainError('WORKER_LOST', `${name} ended (${how})${cause === '' ? '' : `: ${cause}`}; see ${logFile}`)
+    const lost = new TrainError('WORKER_LOST', `${name} ended (${how})${cause === '' ? '' : `: ${cause}`}; see ${logFile}`)
+    firstCause ??= lost
+    // a process that died without a word of its own: its log has the reason
+    if (!explained.has(pid)) emit({ type: 'warning', message: lost.message })
     if (expected > 0 && workers.running.length === 0 && membership.members.length === 0) shell.fail(firstCause)
   })
 }

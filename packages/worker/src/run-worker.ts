@@ -54,6 +54,7 @@ class RunningWorker {
   /** Since when no membership could be begun; undefined while there is one. */
   private awaySinceMs: number | undefined
   private failures = 0
+  private lastReason = ''
 
   constructor(private readonly options: WorkerOptions) {
     this.name = options.name ?? `${os.hostname()}-${String(process.pid)}`
@@ -70,7 +71,14 @@ class RunningWorker {
         this.log.info({ reason: end.reason }, 'the run does not need this worker any more')
         return
       }
-      this.log.warn({ end: end.kind, reason: end.reason }, 'the membership is over; asking again')
+      // said once, however often it asks
+      this.log[end.reason === this.lastReason ? 'debug' : 'warn'](
+        { end: end.kind, reason: end.reason },
+        'the membership is over; asking again',
+      )
+      this.lastReason = end.reason
+      // whoever sends us away is there: patience is for a coordinator that is not
+      if (end.kind === 'stopped') this.awaySinceMs = undefined
       await this.wait(end.reason, signal)
     }
   }

@@ -17,6 +17,11 @@ export interface RunLog {
 /** Object keys whose values are never written, whatever they hold. */
 const SECRET_KEYS = ['password', 'secret', 'token', 'authorization']
 
+/** What goes into a run's log: LOCKSTEP_LOG_LEVEL (debug tells of every span), info by default. */
+export function logLevel({ LOCKSTEP_LOG_LEVEL: level = '' }: NodeJS.ProcessEnv): string {
+  return level in pino.levels.values ? level : 'info'
+}
+
 /**
  * Opens a run's log. Writing is asynchronous: a slow disk never holds up a step.
  * @param file appended to, made with its folder if missing

@@ -42,6 +42,15 @@ export function refuseBuild(required: string, shown: string): Refusal | null {
   }
 }
 
+/**
+ * Before the worker computes anything: is there a place? @param present members, and those who are on the way to be one
+ * @returns why not, for a worker that asks again later, or null
+ */
+export function placeTaken(maximum: number, present: number): string | null {
+  if (present < maximum) return null
+  return `the run has all the ${String(maximum)} workers it takes (run.workers.maximum): this one asks again until a place is free; to have more at once, resume the run with --set run.workers.maximum=${String(maximum + 1)}`
+}
+
 /** After the probe: data, recipe and engine. @param engine null while nobody has joined yet */
 export function refuseProbe(requirements: Requirements, engine: Engine | null, shown: Probe__Output, environment: string): Refusal | null {
   if (shown.recipeDigest !== requirements.recipeDigest) {

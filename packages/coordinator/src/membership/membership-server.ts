@@ -10,7 +10,7 @@ import type { SpanFinished__Output } from '@lockstep/shared/protocol/generated/l
 import type { Trouble__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Trouble.js'
 import type { WorkerMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
 import { HealthImplementation } from 'grpc-health-check'
-import { describeEnvironment, refuseBuild, refuseProbe, type Engine, type Refusal, type Requirements } from './admission.js'
+import { describeEnvironment, placeTaken, refuseBuild, refuseProbe, type Engine, type Refusal, type Requirements } from './admission.js'
 import { Member, type MemberStream } from './member.js'
 
 /** What a new member is told once it may work. */
@@ -27,6 +27,8 @@ export interface MembershipOptions {
   readonly recipeJson: string
   readonly dataJson: string
   readonly requirements: Requirements
+  /** run.workers.maximum: who comes when so many are here is asked to come again. */
+  readonly maximum: number
   /** Known on resume: the engine recorded in the checkpoint. */
   readonly engine: Engine | null
   /** Opens the member's queue; called once a worker passed every check. */
@@ -38,6 +40,8 @@ interface MembershipEvents {
   /** The membership ended. `polite`: the worker said goodbye. Only for members that had joined. */
   gone: [member: Member, reason: string, polite: boolean]
   refused: [name: string, refusal: Refusal]
+  /** There was no place; the worker asks again by itself. */
+  turnedAway: [member: Member, reason: string]
   heard: [member: Member, progress: boolean]
   spanFinished: [member: Member, message: SpanFinished__Output]
   evaluationResult: [member: Member, message: EvaluationResult__Output]
@@ -175,6 +179,11 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
       this.#refuse(member, refusal)
       return
     }
+    const full = placeTaken(this.#options.maximum, this.#present)
+    if (full !== null) {
+      this.#turnAway(member, full)
+      return
+    }
     member.state = 'probing'
     const { run, term, recipeJson, dataJson, requirements } = this.#options
     const { recipeDigest } = requirements
@@ -194,6 +203,19 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
     member.state = 'admitted'
     member.send({ admitted: { ...admission } })
     this.emit('joined', member, probe.leafSeconds)
+  }
+
+  /** Members, and those who will be once their probe is right. */
+  get #present(): number {
+    return [...this.#members.values()].filter(({ state }) => state === 'admitted' || state === 'probing').length
+  }
+
+  #turnAway(member: Member, reason: string): void {
+    member.send({ stop: { reason, rejoin: true } })
+    member.stream.end()
+    member.state = 'gone'
+    this.#members.delete(member.worker)
+    this.emit('turnedAway', member, reason)
   }
 
   #refuse(member: Member, refusal: Refusal): void {

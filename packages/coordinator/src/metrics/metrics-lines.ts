@@ -12,6 +12,8 @@ export interface StepMetrics {
   readonly workers: number
   /** SHA-256, hexadecimal, of the state after this update, where the recipe asks for it. */
   readonly stateDigest?: string
+  /** The step was not finite, and its update left out (`nonFinite: skip`). */
+  readonly skipped?: true
 }
 
 /** A line of metrics.jsonl for an evaluation after `step` updates. */

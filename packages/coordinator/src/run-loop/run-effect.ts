@@ -1,5 +1,6 @@
 import type { ScheduleState, ValidationMetrics } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { Straggler } from './stragglers.js'
 import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 
 /** What the shell is to do, in this order. */
@@ -15,6 +16,8 @@ export type RunEffect =
     }
   | { readonly type: 'withdrawSpan'; readonly worker: string; readonly step: number; readonly span: LeafRange }
   | { readonly type: 'commit'; readonly version: number }
+  /** After dropStep: the next version is the committed one once more, and is committed. */
+  | { readonly type: 'skipStep'; readonly version: number }
   /** Forget the provisional version. */
   | { readonly type: 'dropStep'; readonly version: number }
   | {
@@ -26,6 +29,8 @@ export type RunEffect =
       readonly rate: number
       /** After this step and before any evaluation of the version: what the state digest of the step covers. */
       readonly schedule: ScheduleState
+      /** Why the update was left out, if it was. */
+      readonly skipped?: string
     }
   | { readonly type: 'assignEvaluation'; readonly worker: string; readonly version: number; readonly batches: LeafRange }
   | {
@@ -40,6 +45,8 @@ export type RunEffect =
   | { readonly type: 'writeCheckpoint'; readonly version: number; readonly schedule: ScheduleState; readonly best: boolean }
   /** End a membership: the worker is silent or makes no progress. */
   | { readonly type: 'expelWorker'; readonly worker: string; readonly reason: string }
+  /** A worker is far slower than the others: a person should know. Once an episode. */
+  | ({ readonly type: 'reportStraggler' } & Straggler)
   | { readonly type: 'wait'; readonly reason: string }
   | { readonly type: 'finish'; readonly reason: 'steps' | 'plateau' | 'stopped' }
   | { readonly type: 'fail'; readonly code: TrainErrorCode; readonly message: string }

@@ -12,7 +12,14 @@ export type RunEvent =
   /** Every chunk of every slice has these leaves of the step. */
   | { readonly type: 'leavesCovered'; readonly step: number; readonly first: number; readonly count: number }
   /** The provisional version step + 1 is whole. */
-  | { readonly type: 'stepReduced'; readonly step: number; readonly counts: BatchCounts; readonly finite: boolean }
+  | {
+      readonly type: 'stepReduced'
+      readonly step: number
+      readonly counts: BatchCounts
+      readonly finite: boolean
+      /** Where it began that something is not finite, in words. */
+      readonly origin?: string
+    }
   | { readonly type: 'committed'; readonly version: number }
   | {
       readonly type: 'evaluationResult'

@@ -17,7 +17,11 @@ export interface RunPlan {
   readonly evaluationBatches: number
   readonly checkpointEvery: number
   readonly minimumWorkers: number
+  /** A replay ends after so many updates and saves nothing; left out: a training. */
+  readonly replayUntil?: number
   readonly learningRate: Recipe['learningRate']
+  /** What becomes of a step whose loss or weights are not finite; left out: stop. */
+  readonly nonFinite?: Recipe['nonFinite']
 }
 
 /** A worker as the run loop sees it. Times are the coordinator's clock, milliseconds, as events brought them. */
@@ -30,6 +34,8 @@ export interface WorkerState {
   batches: number[]
   lastHeardMs: number
   lastProgressMs: number
+  /** Spans in a row in which it was far slower than the others; see stragglers.ts. */
+  slowSpans: number
 }
 
 /** Exact result of one evaluation batch. */
@@ -63,6 +69,8 @@ export interface RunState {
   /** The newest evaluation was the best: its checkpoint is linked as such. */
   bestPending: boolean
   stopReason: string | null
+  /** Steps in a row whose update was left out. */
+  skips: number
   /** The clock at the newest tick, or null before the first. */
   tickMs: number | null
 }
@@ -82,6 +90,7 @@ export function initialRunState(plan: RunPlan, version: number, schedule: Schedu
     savingVersion: null,
     bestPending: false,
     stopReason: null,
+    skips: 0,
     tickMs: null,
   }
 }

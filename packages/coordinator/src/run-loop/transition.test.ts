@@ -83,6 +83,19 @@ describe('a step', () => {
     expect(spansOf(run.effects)).toBe('a:0+4 b:4+4')
   })
 
+  it('goes on below the minimum to its end; the next one waits with a clear line until somebody joins', () => {
+    const run = new Driver({ minimumWorkers: 2, evaluationBatches: 0 })
+    run.join('a')
+    run.join('b')
+    run.send({ type: 'started' })
+    expect(spansOf(run.send({ type: 'workerGone', worker: 'b' }))).toBe('a:4+4')
+    run.step()
+    expect(run.effects.at(-1)).toEqual({ type: 'wait', reason: 'waiting for workers: 1 of at least 2 here' })
+    expect(run.state.version).toBe(1)
+    run.join('c')
+    expect(run.kinds()).toBe('beginStep assignSpan assignSpan')
+  })
+
   it('is committed only when it is reduced, and a late or repeated event changes nothing', () => {
     const run = new Driver()
     run.send({ type: 'started' })
@@ -118,7 +131,52 @@ describe('a step', () => {
     run.send({ type: 'started' })
     run.send({ type: 'stepReduced', step: 0, counts: { ...counts, lossSum: NaN }, finite: true })
     expect(run.kinds()).toBe('dropStep fail')
+    expect(run.effects[1]).toMatchObject({
+      message: expect.stringMatching(/at step 1 .*there is no checkpoint yet.*nonFinite: skip/) as string,
+    })
     expect(run.state.version).toBe(0)
+  })
+})
+
+describe('a step that is not finite, with nonFinite: skip', () => {
+  const bad = (step: number): RunEvent => ({
+    ...{ type: 'stepReduced', step, counts: { ...counts, lossSum: NaN }, finite: false, origin: 'layer fc1' },
+  })
+
+  it('is committed without its update, recorded as such, and the next step is another', () => {
+    const run = new Driver({ nonFinite: 'skip', evaluationBatches: 0, steps: 100 })
+    run.join('a')
+    run.send({ type: 'started' })
+    run.send(bad(0))
+    expect(run.kinds()).toBe('dropStep skipStep recordStep')
+    expect(run.effects[2]).toMatchObject({
+      version: 1,
+      skipped: 'the loss is no longer finite at step 1 (loss NaN); it began in layer fc1',
+    })
+    run.send({ type: 'committed', version: 1 })
+    expect(run.effects[0]).toMatchObject({ type: 'beginStep', step: 1 })
+    run.step()
+    expect(run.kinds()).toBe('commit recordStep beginStep assignSpan')
+    expect(run.effects[1]).not.toHaveProperty('skipped')
+  })
+
+  it('ends the run when ten in a row are not, and not before', () => {
+    const run = new Driver({ nonFinite: 'skip', evaluationBatches: 0, steps: 100 }, 0, -1)
+    run.join('a')
+    run.send({ type: 'started' })
+    const skip = (times: number): void => {
+      for (let time = 0; time < times; time++) run.send(bad(run.state.version), { type: 'committed', version: run.state.version + 1 })
+    }
+    skip(9)
+    run.step()
+    skip(9)
+    expect(run.state.version).toBe(19)
+    run.send(bad(19))
+    expect(run.kinds()).toBe('dropStep fail')
+    expect(run.effects[1]).toMatchObject({
+      code: 'NON_FINITE',
+      message: expect.stringMatching(/began in layer fc1.*10th step in a row/) as string,
+    })
   })
 })
 

@@ -3,6 +3,7 @@ import { planStep, splitLeaves, type Capacity } from './assignment.js'
 import { overdueWorkers, restartDeadlines } from './deadlines.js'
 import type { RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
+import { stragglerAfterSpan } from './stragglers.js'
 import { isDue, rangesOf, type BatchCounts, type RunState, type WorkerState } from './run-state.js'
 
 /**
@@ -19,6 +20,12 @@ export function transition(before: RunState, event: RunEvent): { state: RunState
 /** How much of a new measurement of speed counts: a passing disturbance moves little, a lasting one moves the plan in a few steps. */
 const SPEED_SMOOTHING = 0.3
 
+/** What an idle worker's measured time becomes with every step: one five times slower is tried again after some twenty steps. */
+const FADING = 0.99
+
+/** With `nonFinite: skip`: so many steps in a row without an update end the run, for nothing will change any more. */
+const MOST_SKIPS = 10
+
 function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
   switch (event.type) {
     case 'started':
@@ -32,7 +39,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
     case 'workerHeard':
       return heard(state, event)
     case 'spanFinished':
-      return measured(state, event)
+      return measured(state, event, effects)
     case 'leavesCovered':
       return covered(state, event)
     case 'stepReduced':
@@ -55,27 +62,42 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
 }
 
 function newWorker(worker: string, leafSeconds: number, nowMs: number): WorkerState {
-  return { worker, leafSeconds: Math.max(leafSeconds, 1e-6), leaves: [], batches: [], lastHeardMs: nowMs, lastProgressMs: nowMs }
+  return {
+    worker,
+    leafSeconds: Math.max(leafSeconds, 1e-6),
+    leaves: [],
+    batches: [],
+    lastHeardMs: nowMs,
+    lastProgressMs: nowMs,
+    slowSpans: 0,
+  }
 }
 
 /** What comes after a version is whole and committed: evaluation, checkpoint, end, or the next step. */
 function proceed(state: RunState, effects: RunEffect[]): void {
   const { plan, version } = state
+  if (plan.replayUntil !== undefined && (state.stopReason !== null || version >= plan.replayUntil)) return finish(state, effects)
   const over = version >= plan.steps || state.schedule.ended
   if (state.stopReason === null && evaluationDue(state, over)) return beginEvaluation(state, effects)
   const mustSave = over || state.stopReason !== null
-  if (state.savedVersion < version && (mustSave || state.bestPending || isDue(version, plan.checkpointEvery))) {
+  const saves = plan.replayUntil === undefined && (mustSave || state.bestPending || isDue(version, plan.checkpointEvery))
+  if (saves && state.savedVersion < version) {
     state.phase = 'saving'
     if (state.savingVersion === null) save(state, effects)
     // the run goes on while this version is written, unless it is the last one or another is still being written
     if (mustSave || state.savingVersion !== version) return
   }
-  if (mustSave) {
-    state.phase = 'ended'
-    effects.push({ type: 'finish', reason: state.stopReason !== null ? 'stopped' : version >= plan.steps ? 'steps' : 'plateau' })
-    return
-  }
+  if (mustSave) return finish(state, effects)
   beginStep(state, effects)
+}
+
+function finish(state: RunState, effects: RunEffect[]): void {
+  const { plan, version, stopReason } = state
+  state.phase = 'ended'
+  effects.push({
+    type: 'finish',
+    reason: stopReason !== null ? 'stopped' : version >= (plan.replayUntil ?? plan.steps) ? 'steps' : 'plateau',
+  })
 }
 
 function save(state: RunState, effects: RunEffect[]): void {
@@ -97,8 +119,19 @@ function beginStep(state: RunState, effects: RunEffect[]): void {
   state.covered = new Array<boolean>(plan.leaves).fill(false)
   for (const worker of Object.values(state.workers)) worker.leaves = []
   effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps) })
+  forgive(state)
   state.spans = planStep(plan.leaves, capacities(state), state.spans)
   for (const span of state.spans) give(state, span.worker, span, span, effects)
+}
+
+/** Nobody who is left without leaves is measured: what is known of a slow worker fades, so that it is tried again. */
+function forgive(state: RunState): void {
+  const busy = new Set(state.spans.map(({ worker }) => worker))
+  const workers = Object.values(state.workers)
+  const fastest = Math.min(...workers.flatMap(({ worker, leafSeconds }) => (busy.has(worker) ? [leafSeconds] : [])))
+  if (!Number.isFinite(fastest)) return
+  for (const worker of workers)
+    if (!busy.has(worker.worker) && worker.leafSeconds > fastest) worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
 }
 
 function enoughWorkers(state: RunState, effects: RunEffect[]): boolean {
@@ -174,11 +207,13 @@ function heard(state: RunState, event: RunEvent & { type: 'workerHeard' }): void
   if (event.progress) worker.lastProgressMs = event.nowMs
 }
 
-function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }): void {
+function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }, effects: RunEffect[]): void {
   const worker = state.workers[event.worker]
   if (worker === undefined || event.leaves === 0) return
   const seconds = Math.max(event.seconds / event.leaves, 1e-6)
   worker.leafSeconds += SPEED_SMOOTHING * (seconds - worker.leafSeconds)
+  const straggler = stragglerAfterSpan(state, worker)
+  if (straggler !== null) effects.push({ type: 'reportStraggler', ...straggler })
 }
 
 function covered(state: RunState, event: RunEvent & { type: 'leavesCovered' }): void {
@@ -193,28 +228,43 @@ function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, eff
   const { plan } = state
   const next = state.version + 1
   const loss = event.counts.lossSum / plan.globalBatch
-  if (!event.finite || !Number.isFinite(loss)) {
-    state.phase = 'ended'
-    const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
-    effects.push({ type: 'dropStep', version: next })
-    effects.push({
-      type: 'fail',
-      code: 'NON_FINITE',
-      message: `the loss or a weight is no longer finite at step ${String(next)} (loss ${String(loss)}); ${saved}: lower learningRate.initial, or choose initialization.method he`,
-    })
-    return
-  }
   const rate = rateOfStep(plan.learningRate, state.schedule, state.version, plan.steps)
   const schedule = scheduleAfterStep(plan.learningRate, state.schedule, next)
+  const skipped = event.finite && Number.isFinite(loss) ? null : nonFiniteWords(loss, next, event.origin)
+  state.skips = skipped === null ? 0 : state.skips + 1
+  if (skipped !== null) {
+    effects.push({ type: 'dropStep', version: next })
+    if (plan.nonFinite !== 'skip' || state.skips >= MOST_SKIPS) return failNonFinite(state, skipped, effects)
+  }
   state.phase = 'committing'
-  effects.push({ type: 'commit', version: next })
+  effects.push({ type: skipped === null ? 'commit' : 'skipStep', version: next })
   const { samples, correctTop1, correctTop5 } = event.counts
-  effects.push({ type: 'recordStep', version: next, loss, top1: correctTop1 / samples, top5: correctTop5 / samples, rate, schedule })
+  effects.push({
+    ...{ type: 'recordStep', version: next, loss, top1: correctTop1 / samples, top5: correctTop5 / samples, rate, schedule },
+    ...(skipped === null ? {} : { skipped }),
+  })
   if (schedule.rate !== state.schedule.rate)
     effects.push({ type: 'learningRateDropped', version: next, from: state.schedule.rate, to: schedule.rate })
   state.schedule = schedule
   state.version = next
   for (const worker of Object.values(state.workers)) worker.leaves = []
+}
+
+function nonFiniteWords(loss: number, step: number, origin: string | undefined): string {
+  const what = Number.isFinite(loss) ? 'a weight is' : `the loss is`
+  return `${what} no longer finite at step ${String(step)} (loss ${String(loss)})${origin === undefined ? '' : `; it began in ${origin}`}`
+}
+
+function failNonFinite(state: RunState, words: string, effects: RunEffect[]): void {
+  state.phase = 'ended'
+  const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
+  const skips = state.plan.nonFinite === 'skip' ? `, and this is the ${String(state.skips)}th step in a row` : ''
+  const remedy = state.plan.nonFinite === 'skip' ? '' : ', or leave such steps out with nonFinite: skip'
+  effects.push({
+    type: 'fail',
+    code: 'NON_FINITE',
+    message: `${words}${skips}; ${saved}: lower learningRate.initial, or choose initialization.method he${remedy}`,
+  })
 }
 
 function beginEvaluation(state: RunState, effects: RunEffect[]): void {

@@ -153,6 +153,11 @@ const checkpointSchema = z
   .strictObject({
     everySteps: positive.default(500).describe('Steps between checkpoints.'),
     keep: positive.default(3).describe('Newest checkpoints kept; the best is kept besides.'),
+    graceSeconds: z
+      .number()
+      .min(0)
+      .default(25)
+      .describe('After SIGTERM the run saves and leaves within so many seconds; what is not saved by then is not waited for.'),
     digestEverySteps: z.int().min(0).default(0).describe('Write stateDigest into metrics.jsonl every so many steps; 0: only at the end.'),
   })
   .describe('Checkpoints.')
@@ -210,7 +215,12 @@ export const recipeSchema = z
       .prefault({})
       .describe('A check on workers that compute wrong bits.'),
     onBadSample: z.enum(['stop']).default('stop').describe('A record that cannot be read ends the run with its name.'),
-    nonFinite: z.enum(['stop']).default('stop').describe('A loss that is not finite ends the run; the checkpoint before it is kept.'),
+    nonFinite: z
+      .enum(['stop', 'skip'])
+      .default('stop')
+      .describe(
+        'A loss or weight that is not finite. stop: it ends the run, and the checkpoint before it is kept. skip: the update of that step is left out and counted; ten in a row end the run.',
+      ),
     run: runSchema.prefault({}),
   })
   .describe('A Lockstep recipe: what a training run computes, and where.')

@@ -43,6 +43,8 @@ export interface ComputeStatistics {
   readonly samples: number
   readonly correctTop1: number
   readonly correctTop5: number
+  /** Where a loss that is not finite began; see BatchResult. */
+  readonly nonFiniteLayer?: number
 }
 
 export interface ComputeReply {

@@ -16,6 +16,11 @@ export interface BatchResult {
   samples: number
   correctTop1: number
   correctTop5: number
+  /**
+   * Only where the loss is not finite: 1 + the index in Network.layers of the first layer, forward, whose output is not; one more
+   * than there are layers when all outputs are finite and the loss alone is not.
+   */
+  nonFiniteLayer?: number
 }
 
 /** Told of every sample: how many classes are ahead of the true one (0: top-1 is right). */

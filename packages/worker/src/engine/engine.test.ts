@@ -131,6 +131,35 @@ describe('Engine.gradient', () => {
   })
 })
 
+describe('a loss that is not finite', () => {
+  it('comes with the first layer, forward, whose output is not, and holds no tensor', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      const layout = layoutOf(FLATTENED)
+      const scaled = (...names: string[]): Float32Array => {
+        const weights = weightsOf(FLATTENED)
+        for (const { name, offset, size } of layout.entries)
+          if (names.includes(name)) for (let index = offset; index < offset + size; index++) weights[index] = 1e25
+        return weights
+      }
+      engine.setWeights(weightsOf(FLATTENED))
+      const sound = gradientOf(engine, FLATTENED, batchOf(FLATTENED, 2))
+      expect(sound.result).not.toHaveProperty('nonFiniteLayer')
+      const tensors = engine.tensors()
+      engine.setWeights(scaled('conv2/kernel', 'conv3/kernel'))
+      expect(layerOf(gradientOf(engine, FLATTENED, batchOf(FLATTENED, 2)).result)).toBe('conv3')
+      engine.setWeights(scaled('conv3/kernel', 'fc1/kernel'))
+      expect(layerOf(gradientOf(engine, FLATTENED, batchOf(FLATTENED, 2)).result)).toBe('fc1')
+      expect(engine.tensors()).toBe(tensors)
+      engine.setWeights(weightsOf(FLATTENED))
+      expect(gradientOf(engine, FLATTENED, batchOf(FLATTENED, 2))).toEqual(sound)
+    })
+  })
+})
+
+function layerOf({ nonFiniteLayer = 0 }: BatchResult): string | undefined {
+  return FLATTENED.layers[nonFiniteLayer - 1]?.name
+}
+
 describe('Engine.setWeights', () => {
   it.each([
     ['an ordinary array', (floats: number) => new Float32Array(floats)],

@@ -81,6 +81,7 @@ export class Engine {
     tf.dispose([value, kept, inputs.images, inputs.labels, masks])
     invariant(logits !== undefined && losses !== undefined, 'the forward pass kept its results')
     const result = resultOf(logits, losses, batch.labels, batch.count, network.classes)
+    if (!Number.isFinite(result.lossSum)) result.nonFiniteLayer = this.#firstNonFiniteLayer(batch)
     layout.entries.forEach((entry, index) => {
       const gradient = grads[this.#variables[index]?.name ?? '']
       invariant(gradient !== undefined, `${entry.name} has a gradient`)
@@ -89,6 +90,25 @@ export class Engine {
       sink(entry, values)
     })
     return result
+  }
+
+  /** The same forward pass once more, layer by layer. @returns see {@link BatchResult.nonFiniteLayer} */
+  #firstNonFiniteLayer(batch: Batch): number {
+    const tf = this.#tf
+    const { layers } = this.#options.network
+    const masks = this.#setMasks(batch)
+    let output: Tensor = tf.tensor(batch.images, [batch.count, ...this.#options.network.inputShape])
+    let found = layers.length + 1
+    for (const [index, { name }] of layers.entries()) {
+      const input = output
+      output = this.#model.getLayer(name).apply(input, { training: true }) as Tensor
+      if (output !== input) input.dispose()
+      if (output.dataSync<'float32'>().every(Number.isFinite)) continue
+      found = index + 1
+      break
+    }
+    tf.dispose([output, masks])
+    return found
   }
 
   /**

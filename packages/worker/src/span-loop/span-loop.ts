@@ -50,6 +50,8 @@ export class SpanLoop {
   /** The version the engine holds. */
   private engineVersion: number | undefined
   private stopped = false
+  /** Wakes the job in hand when a version is final. */
+  private onFinal: () => void = () => undefined
   private idle: Promise<void> = Promise.resolve()
 
   constructor(private readonly options: SpanLoopOptions) {
@@ -71,6 +73,7 @@ export class SpanLoop {
   /** Weights `version` are final: work for older ones is over. */
   onCommitted(version: number): void {
     this.committed = Math.max(this.committed, version)
+    this.onFinal()
     const { inHand } = this
     if (inHand !== undefined && inHand.version < this.committed) this.abandon(inHand, 'the step is over')
   }
@@ -151,6 +154,7 @@ export class SpanLoop {
     const inHand = { version: step, work, abort: new AbortController() }
     this.inHand = inHand
     this.counters.step = step
+    await this.untilFinal(step, inHand.abort.signal)
     const weightsSeconds = await this.setWeights(step, inHand.abort.signal)
     const outcome = await work.run(() => {
       exchange.weights.want(step + 1)
@@ -174,6 +178,7 @@ export class SpanLoop {
     this.inHand = inHand
     const batches = Array.from({ length: count }, (_, index) => first + index)
     evaluation.plan(batches)
+    await this.untilFinal(version, inHand.abort.signal)
     await this.setWeights(version, inHand.abort.signal)
     for (const batch of batches) {
       const input = await evaluation.take(batch)
@@ -182,6 +187,20 @@ export class SpanLoop {
       this.counters.evaluationBatchesFinished++
       tell({ evaluationResult: { term, version, batch, samples, correctTop1, correctTop5, lossSum } })
     }
+  }
+
+  /**
+   * Jobs and notices travel on different connections. What was received of a version before it was final may have been
+   * dropped since, and on the connection of notices the word of that comes before the commit.
+   */
+  private async untilFinal(version: number, signal: AbortSignal): Promise<void> {
+    if (this.committed >= version) return
+    const final = new Promise<void>((resolve) => {
+      this.onFinal = () => {
+        if (this.committed >= version) resolve()
+      }
+    })
+    await orAborted(final, signal)
   }
 
   /** Puts a version into the engine. @returns seconds it took */

@@ -44,7 +44,7 @@ interface Node {
 
 /** left + right, in plain arithmetic. */
 function plus(left: Node, right: Node): Node {
-  const add = (key: keyof ComputeStatistics): number => left.statistics[key] + right.statistics[key]
+  const add = (key: Exclude<keyof ComputeStatistics, 'nonFiniteLayer'>): number => left.statistics[key] + right.statistics[key]
   return {
     values: left.values.map((value, index) => Math.fround(value + (right.values[index] ?? Number.NaN))),
     statistics: { lossSum: add('lossSum'), samples: add('samples'), correctTop1: add('correctTop1'), correctTop5: add('correctTop5') },
