@@ -105,11 +105,17 @@ class Crowd {
   }
 }
 
-async function disturbed(pictures: string, valkey: EmbeddedValkey): Promise<{ summary: RunSummary; looks: [string, Facts][]; kills: number }> {
+async function disturbed(
+  pictures: string,
+  valkey: EmbeddedValkey,
+): Promise<{ summary: RunSummary; looks: [string, Facts][]; kills: number }> {
   const crowd = new Crowd()
   const looks: [string, Facts][] = []
   const look = async (when: string): Promise<void> => {
-    looks.push([when, await factsOf({ worker: crowd.steady, workerLog: join(base, 'runs/disturbed/logs/worker-1.log'), keys: await keysIn(valkey) })])
+    looks.push([
+      when,
+      await factsOf({ worker: crowd.steady, workerLog: join(base, 'runs/disturbed/logs/worker-1.log'), keys: await keysIn(valkey) }),
+    ])
   }
   await look('before the start')
   let summary: RunSummary | undefined
@@ -178,9 +184,12 @@ try {
   const reference = await undisturbed(pictures)
   console.log(`undisturbed: ${String(steps)} steps in ${reference.wallSeconds.toFixed(0)} s, state ${reference.stateDigest.slice(0, 16)}`)
   const { summary, looks, kills } = await disturbed(pictures, valkey)
-  console.log(`disturbed: ${String(steps)} steps in ${summary.wallSeconds.toFixed(0)} s, state ${summary.stateDigest.slice(0, 16)}, ${String(kills)} workers killed`)
+  console.log(
+    `disturbed: ${String(steps)} steps in ${summary.wallSeconds.toFixed(0)} s, state ${summary.stateDigest.slice(0, 16)}, ${String(kills)} workers killed`,
+  )
   if (summary.stateDigest !== reference.stateDigest) problems.push('the state differs from the undisturbed one')
-  if (summary.faults.workerLost !== kills) problems.push(`${String(summary.faults.workerLost)} losses reported, ${String(kills)} workers killed`)
+  if (summary.faults.workerLost !== kills)
+    problems.push(`${String(summary.faults.workerLost)} losses reported, ${String(kills)} workers killed`)
   console.log(`\n${tableOf(looks).join('\n')}\n`)
   problems.push(...growth(looks))
   const log = await readFile(join(base, 'runs/disturbed/logs/coordinator.log'), 'utf8')

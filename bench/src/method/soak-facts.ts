@@ -97,8 +97,11 @@ export function growth(looks: readonly (readonly [when: string, facts: Facts])[]
     const [from, to] = [early[key] ?? 0, late[key] ?? 0]
     return to > from + SLACK[key] ? [`${key} grew from ${String(from)} to ${String(to)}`] : []
   })
-  const stayed = (['coordinatorFiles', 'coordinatorSockets', 'coordinatorTimers', 'sharedMemoryFiles', 'queueKeys'] as const).flatMap((key) =>
-    after[key] > before[key] + (key === 'coordinatorTimers' ? 2 : 0) ? [`${key} was ${String(before[key])} before and is ${String(after[key])} after`] : [],
+  const stayed = (['coordinatorFiles', 'coordinatorSockets', 'coordinatorTimers', 'sharedMemoryFiles', 'queueKeys'] as const).flatMap(
+    (key) =>
+      after[key] > before[key] + (key === 'coordinatorTimers' ? 2 : 0)
+        ? [`${key} was ${String(before[key])} before and is ${String(after[key])} after`]
+        : [],
   )
   return [...grown, ...stayed]
 }

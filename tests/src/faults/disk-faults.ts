@@ -24,7 +24,11 @@ async function fill(path: string): Promise<void> {
   const file = await open(path, 'w')
   try {
     for (let bytes = 1024 * 1024; bytes >= 1; bytes = Math.floor(bytes / 2)) {
-      for (;;) await file.write(Buffer.alloc(bytes, 1)).catch(() => undefined).then((written) => written ?? Promise.reject(new Error('full')))
+      for (;;)
+        await file
+          .write(Buffer.alloc(bytes, 1))
+          .catch(() => undefined)
+          .then((written) => written ?? Promise.reject(new Error('full')))
     }
   } catch {
     // it is full

@@ -118,7 +118,8 @@ export class DisturbedRun {
     for (;;) {
       const found = look()
       if (found !== undefined) return found
-      if (this.#ended !== undefined) throw new Error(`the run ended (${String(this.#ended.code)}) before: ${what}; ${this.#ended.stderr.trim()}`)
+      if (this.#ended !== undefined)
+        throw new Error(`the run ended (${String(this.#ended.code)}) before: ${what}; ${this.#ended.stderr.trim()}`)
       if (performance.now() > deadlineMs) throw new Error(`${String(patienceMs / 1000)} s passed without: ${what}`)
       await Promise.race([
         new Promise<void>((resolve) => {
@@ -168,7 +169,9 @@ export class DisturbedRun {
 
   /** The embedded queue server's process. */
   get queueServer(): number | undefined {
-    return descendantsOf(this.coordinatorPid).find((pid) => /valkey-server|redis-server/.test(commandOf(pid)) && !commandOf(pid).startsWith('/bin/sh'))
+    return descendantsOf(this.coordinatorPid).find(
+      (pid) => /valkey-server|redis-server/.test(commandOf(pid)) && !commandOf(pid).startsWith('/bin/sh'),
+    )
   }
 
   /** Waits for the coordinator's end, however it ends. */

@@ -41,7 +41,9 @@ async function walk(fault: Fault, ground: Ground): Promise<Row> {
     const trial = await runTrial(fault, ground, repetition, seed)
     trials.push(trial)
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1)
-    console.log(`${fault.name}, ${String(repetition + 1)} of ${String(repetitions)}: ${trial.passed ? 'passed' : 'FAILED'} (${seconds} s) ${trial.seen}`)
+    console.log(
+      `${fault.name}, ${String(repetition + 1)} of ${String(repetitions)}: ${trial.passed ? 'passed' : 'FAILED'} (${seconds} s) ${trial.seen}`,
+    )
     for (const line of trial.failure) console.log(`    ${line}`)
   }
   return { fault: fault.name, trials }

@@ -48,7 +48,9 @@ export async function runTrial(fault: Fault, ground: Ground, repetition: number,
     failure.push(error instanceof Error ? error.message : String(error))
   }
   if (failure.length > 0) {
-    failure.push(`seed ${String(seed)}, repetition ${String(repetition)}: after step ${String(moment.step)} and ${String(moment.delayMs)} ms`)
+    failure.push(
+      `seed ${String(seed)}, repetition ${String(repetition)}: after step ${String(moment.step)} and ${String(moment.delayMs)} ms`,
+    )
     failure.push(`run kept in ${run.directory}; the end of its coordinator's log:`, ...run.logTail(LOG_LINES))
   }
   await run.close()

@@ -85,7 +85,9 @@ for (let round = 0; round < Number(steps); round++) {
   }
   for (const copy of [{ step, values, statistics }, { step, values, statistics }, ...(late === undefined ? [] : [late])]) {
     for (const address of client.chunks()) {
-      await client.send(copy.step, node, copy.values, address, { statistics: address === first || address.chunk === 0 ? copy.statistics : null })
+      await client.send(copy.step, node, copy.values, address, {
+        statistics: address === first || address.chunk === 0 ? copy.statistics : null,
+      })
       sent++
     }
   }

@@ -20,14 +20,20 @@ export function isAlive(pid: number): boolean {
 export function descendantsOf(pid: number): number[] {
   const threads = listOf(`/proc/${String(pid)}/task`)
   const children = threads.flatMap((thread) =>
-    readOf(`/proc/${String(pid)}/task/${thread}/children`).trim().split(' ').filter(Boolean).map(Number),
+    readOf(`/proc/${String(pid)}/task/${thread}/children`)
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number),
   )
   return children.flatMap((child) => [child, ...descendantsOf(child)])
 }
 
 /** Program and words, joined by blanks. */
 export function commandOf(pid: number): string {
-  return readOf(`/proc/${String(pid)}/cmdline`).replaceAll('\0', ' ').trim()
+  return readOf(`/proc/${String(pid)}/cmdline`)
+    .replaceAll('\0', ' ')
+    .trim()
 }
 
 /** The open files of a process as its links say them: paths, `socket:[…]`, `anon_inode:…`. */
