@@ -1,3 +1,4 @@
+import type { Outcome } from '@lockstep/averager/contribution-check.js'
 import type { ValidationMetrics } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { RunSummary } from './run-directory/run-summary.js'
 
@@ -42,8 +43,15 @@ export class RunReport {
     this.#evaluation = metrics
   }
 
-  fault(kind: string): void {
-    this.#faults[kind] = (this.#faults[kind] ?? 0) + 1
+  fault(kind: string, count = 1): void {
+    this.#faults[kind] = (this.#faults[kind] ?? 0) + count
+  }
+
+  /** Contributions that nobody of this term should have sent. One that is late, early or comes twice is no fault: re-issued work does. */
+  contributions(counters: Readonly<Record<Outcome, number>>): void {
+    if (counters.OTHER_RUN > 0) this.fault('contributionOtherRun', counters.OTHER_RUN)
+    if (counters.OTHER_TERM > 0) this.fault('contributionOtherTerm', counters.OTHER_TERM)
+    if (counters.MALFORMED > 0) this.fault('contributionMalformed', counters.MALFORMED)
   }
 
   workerJoined(worker: string): void {

@@ -47,7 +47,9 @@ export class RunServices {
         valkey = await EmbeddedValkey.start({ directory: join(directory.path, 'queue'), logFile: directory.logFile('valkey'), host })
       }
       const url = valkey?.url ?? parseQueueAddress(recipe.run.queue, process.env[QUEUE_PASSWORD_VARIABLE]).url
-      return new RunServices(averager, await SpanQueues.connect({ url, run: directory.id }), url, valkey)
+      // a wildcard host stays one: each worker puts the name there under which it reached the coordinator
+      const workersUrl = valkey?.urlFor(host) ?? url
+      return new RunServices(averager, await SpanQueues.connect({ url, run: directory.id }), workersUrl, valkey)
     } catch (error) {
       await Promise.allSettled([averager.close(), valkey?.stop()])
       throw error

@@ -8,6 +8,7 @@ import type { MembershipServer } from './membership/membership-server.js'
 import type { MetricsLog } from './metrics/metrics-log.js'
 import { nonFiniteOrigin } from './non-finite-origin.js'
 import type { Preparation } from './preparation.js'
+import { QueueWatch } from './queue-watch.js'
 import type { RunEffect } from './run-loop/run-effect.js'
 import type { RunEvent } from './run-loop/run-event.js'
 import { initialRunState, type BatchCounts, type RunState } from './run-loop/run-state.js'
@@ -42,6 +43,7 @@ export class RunShell {
   #fail!: (error: unknown) => void
   #state: RunState
   #effects: Promise<void> = Promise.resolve()
+  #effectsWaiting = 0
   #over = false
   #ticks: NodeJS.Timeout | undefined
   #evaluationStartMs = 0
@@ -78,8 +80,16 @@ export class RunShell {
 
   /** The weights are there: work may begin. Workers may have joined before. */
   start(): void {
+    const { services, logger } = this.#parts
+    const lost = (worker: string): void => {
+      this.dispatch({ type: 'queueLost', worker })
+    }
+    const queueWatch = new QueueWatch(services.queues, lost, logger)
     this.#ticks = setInterval(() => {
-      this.dispatch({ type: 'tick', nowMs: performance.now() })
+      const nowMs = performance.now()
+      this.dispatch({ type: 'tick', nowMs })
+      // a job that is still on its way into the queue is not missing there
+      if (this.#effectsWaiting === 0) queueWatch.look(this.#state, nowMs)
     }, TICK_MS)
     this.dispatch({ type: 'started' })
   }
@@ -106,12 +116,17 @@ export class RunShell {
   }
 
   #enqueue(effect: RunEffect): void {
+    this.#effectsWaiting += 1
     this.#effects = this.#effects.then(async () => {
       if (!this.#over) await this.#perform(effect)
     })
-    this.#effects = this.#effects.catch((error: unknown) => {
-      this.fail(error)
-    })
+    this.#effects = this.#effects
+      .catch((error: unknown) => {
+        this.fail(error)
+      })
+      .finally(() => {
+        this.#effectsWaiting -= 1
+      })
   }
 
   #listen(): void {

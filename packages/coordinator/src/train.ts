@@ -136,6 +136,7 @@ async function serve(
       ...{ parameters: layout.size, leaves: preparation.plan.leaves, workers: recipe.run.workers.count },
     })
     await conduct(preparation, { shell, services, membership, report, emit, signal })
+    log.logger.info({ contributions: services.averager.counters() }, 'contributions by outcome')
   } finally {
     for (const close of closing)
       await close().catch((error: unknown) => {
@@ -195,6 +196,7 @@ async function conduct(preparation: Preparation, { shell, services, membership, 
     shell.start()
     const reason = await shell.finished
     const digests = await services.averager.digest(shell.version, shell.suffix)
+    report.contributions(services.averager.counters())
     const summary = report.summary(performance.now(), {
       steps: shell.version,
       ...digests,

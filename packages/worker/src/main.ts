@@ -1,6 +1,6 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { parseArgs } from 'node:util'
-import { runWorker, type WorkerOptions } from './run-worker.js'
+import { isHung, runWorker, type WorkerOptions } from './run-worker.js'
 
 /**
  * The worker process, as the coordinator starts it:
@@ -89,6 +89,8 @@ async function main(): Promise<number> {
 function fatal(error: unknown): number {
   const isKnown = error instanceof TrainError
   process.stderr.write(`${isKnown ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+  // process.exit would wait for a thread that never ends
+  if (isHung(error)) process.kill(process.pid, 'SIGKILL')
   return isKnown && error.code === 'USAGE' ? 2 : 1
 }
 

@@ -39,11 +39,20 @@ export async function runWorker(options: WorkerOptions, signal: AbortSignal): Pr
   checkAddress(options.join, options.insecureNetwork ?? false)
   setComputeThreads(options.computeThreads ?? 1)
   const worker = new RunningWorker(options)
+  let hung = false
   try {
     await worker.run(signal)
+  } catch (error) {
+    hung = isHung(error)
+    throw error
   } finally {
-    await worker.close(signal.aborted)
+    await worker.close(signal.aborted || hung)
   }
+}
+
+/** Whether the computing thread will never end: then nothing may wait for it, not even the end of the process. */
+export function isHung(error: unknown): boolean {
+  return error instanceof TrainError && error.code === 'WORKER_LOST'
 }
 
 class RunningWorker {

@@ -18,9 +18,19 @@ export interface Started {
   interrupt(signal: NodeJS.Signals): void
 }
 
-/** Starts `lockstep` with these words. @param onLine sees every line of standard output as it comes */
-export function startCommand(words: readonly string[], cwd: string, onLine: (line: string) => void = () => undefined): Started {
-  const child = spawn(process.execPath, [LAUNCHER, ...words], { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+/**
+ * Starts `lockstep` with these words.
+ * @param onLine sees every line of standard output as it comes
+ * @param environment added to this process's own
+ */
+export function startCommand(
+  words: readonly string[],
+  cwd: string,
+  onLine: (line: string) => void = () => undefined,
+  environment: NodeJS.ProcessEnv = {},
+): Started {
+  const env = { ...process.env, ...environment }
+  const child = spawn(process.execPath, [LAUNCHER, ...words], { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let stdout = ''
   let stderr = ''
   let rest = ''

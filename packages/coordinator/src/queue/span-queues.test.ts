@@ -138,6 +138,21 @@ describe.each([
       finish()
     })
 
+    it('knows an empty queue from one with a job that waits or is being worked on', async () => {
+      let finish = (): void => undefined
+      const name = await queues.open('a')
+      expect(await queues.isEmpty('a')).toBe(true)
+      await queues.add('a', span(1))
+      expect(await queues.isEmpty('a')).toBe(false)
+      const consumer = consume(name, () => new Promise((resolve) => (finish = resolve)))
+      await until(() => consumer.jobs.length === 1)
+      expect(await queues.isEmpty('a')).toBe(false)
+      await probe.flushall()
+      expect(await queues.isEmpty('a')).toBe(true)
+      finish()
+      expect(await queues.isEmpty('nobody')).toBe(false)
+    })
+
     it('keeps nothing of jobs, done or failed', async () => {
       const consumer = consume(await queues.open('a'), (job) => (job.first === 0 ? Promise.resolve() : Promise.reject(new Error('broken'))))
       const counted = async (): Promise<number> => (await probe.keys('bull:lockstep-r1-*:span-*')).length

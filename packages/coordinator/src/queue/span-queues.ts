@@ -103,6 +103,14 @@ export class SpanQueues {
     return queue !== undefined && (await this.#within(ADD_DEADLINE_MS, queue.getJobState(jobId(job)))) !== 'unknown'
   }
 
+  /** Whether no job waits in a worker's queue and none is being worked on. False when the worker has no queue. */
+  async isEmpty(worker: string): Promise<boolean> {
+    const queue = this.#queues.get(worker)
+    if (queue === undefined) return false
+    const counts = await this.#within(ADD_DEADLINE_MS, queue.getJobCounts('wait', 'active', 'prioritized', 'delayed'))
+    return Object.values(counts).every((count) => count === 0)
+  }
+
   /** Removes a worker's queue with all in it. Does nothing if there is none. */
   async close(worker: string): Promise<void> {
     const queue = this.#queues.get(worker)

@@ -29,7 +29,7 @@ export type RunEvent =
       readonly counts: BatchCounts
     }
   | { readonly type: 'checkpointWritten'; readonly version: number }
-  /** The queue lost its jobs: whatever is not done must be put there again. */
-  | { readonly type: 'queueLost' }
+  /** The queue lost its jobs, all or one worker's: whatever is not done must be put there again. */
+  | { readonly type: 'queueLost'; readonly worker?: string }
   | { readonly type: 'stopRequested'; readonly reason: string }
   | { readonly type: 'tick'; readonly nowMs: number }

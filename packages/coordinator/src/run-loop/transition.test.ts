@@ -111,6 +111,17 @@ describe('a step', () => {
     expect(run.state.version).toBe(1)
   })
 
+  it('puts what a lost queue held in again, for everybody or for one worker', () => {
+    const run = new Driver()
+    run.join('a')
+    run.join('b')
+    run.send({ type: 'started' })
+    run.send({ type: 'leavesCovered', step: 0, first: 4, count: 2 })
+    expect(spansOf(run.send({ type: 'queueLost' }))).toBe('a:0+4 b:6+2')
+    expect(spansOf(run.send({ type: 'queueLost', worker: 'b' }))).toBe('b:6+2')
+    expect(spansOf(run.send({ type: 'queueLost', worker: 'nobody' }))).toBe('')
+  })
+
   it('gives the missing leaves of a lost worker to the others, and only those', () => {
     const run = new Driver()
     run.join('a')

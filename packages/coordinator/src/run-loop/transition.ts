@@ -53,7 +53,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
       state.savingVersion = null
       return state.phase === 'saving' ? proceed(state, effects) : undefined
     case 'queueLost':
-      return reassign(state, effects)
+      return reassign(state, event.worker, effects)
     case 'stopRequested':
       return stop(state, event.reason, effects)
     case 'tick':
@@ -189,8 +189,9 @@ function giveOrphans(state: RunState, effects: RunEffect[]): void {
 }
 
 /** Puts everything that is not done into the queues again, to the same owners. */
-function reassign(state: RunState, effects: RunEffect[]): void {
+function reassign(state: RunState, only: string | undefined, effects: RunEffect[]): void {
   for (const worker of Object.values(state.workers)) {
+    if (only !== undefined && worker.worker !== only) continue
     for (const span of state.phase === 'stepping' ? rangesOf([...worker.leaves].sort((a, b) => a - b)) : []) {
       effects.push({ type: 'assignSpan', worker: worker.worker, step: state.version, span, hint: null })
     }

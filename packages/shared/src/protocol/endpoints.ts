@@ -22,6 +22,8 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_permit_without_calls': 1,
   // every slice gets a connection of its own; none is shared behind our back
   'grpc.use_local_subchannel_pool': 1,
+  // a shell's http_proxy is for the web and knows nothing of this machine's loopback; grpc_proxy, said on purpose, counts
+  'grpc.enable_http_proxy': (process.env.grpc_proxy ?? '') === '' ? 0 : 1,
 }
 
 /** Credentials and options of every client. */

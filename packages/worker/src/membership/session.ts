@@ -1,6 +1,8 @@
 import type { Admitted__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Admitted.js'
 import type { CoordinatorMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/CoordinatorMessage.js'
+import type { Heartbeat } from '@lockstep/shared/protocol/generated/lockstep/v1/Heartbeat.js'
 import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { Exchange } from '../exchange/exchange.js'
 import type { Preparation } from '../preparation.js'
 import { JobConsumer } from '../queue/job-consumer.js'
@@ -8,6 +10,12 @@ import { SpanLoop } from '../span-loop/span-loop.js'
 import type { WorkerLog } from '../worker-log.js'
 import type { Membership, MembershipEnd, MembershipNotice } from './membership.js'
 import { reachableAddress, reachableUrl } from './reachable-address.js'
+
+/** After a membership the computing thread may take so long for the micro-batch in hand, or so many leaves' time, before it counts as hung. */
+const HUNG_MS = 10_000
+const HUNG_FACTOR = 8
+/** Every so many heartbeats (30 s) the log says how this process is. */
+const BEATS_LOGGED = 60
 
 /** What a session works with. */
 export interface SessionParts {
@@ -47,8 +55,10 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   })
   loop.onCommitted(admitted.version)
   exchange.weights.want(admitted.version)
+  let beats = 0
   const heartbeat = setInterval(() => {
-    beat(membership, loop, exchange, preparation)
+    const told = beat(membership, loop, exchange, preparation)
+    if (beats++ % BEATS_LOGGED === 0) log.info(told, 'at work')
   }, welcome.heartbeatMs)
   const consumer = new JobConsumer(
     admitted.queueName,
@@ -76,7 +86,28 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
     exchange.close()
     await consumer.close()
     // a signal leaves no time for the micro-batch in hand: the process ends with it
-    if (!signal.aborted) await idle
+    if (!signal.aborted) await untilIdle(idle, preparation.probe.leafSeconds)
+  }
+}
+
+/** Waits for the micro-batch in hand. @throws TrainError WORKER_LOST when the computing thread will never answer */
+async function untilIdle(idle: Promise<void>, leafSeconds: number): Promise<void> {
+  const patienceMs = Math.max(HUNG_MS, HUNG_FACTOR * leafSeconds * 1000)
+  let timer: NodeJS.Timeout | undefined
+  const hung = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new TrainError(
+          'WORKER_LOST',
+          `the computing thread has not answered for ${String(Math.round(patienceMs / 1000))} s after its work was given to others: this worker ends; start it again, and see the system's log if it happens twice`,
+        ),
+      )
+    }, patienceMs)
+  })
+  try {
+    await Promise.race([idle, hung])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -89,14 +120,14 @@ function pass(loop: SpanLoop, kind: MembershipNotice, message: CoordinatorMessag
   }
 }
 
-function beat(membership: Membership, loop: SpanLoop, exchange: Exchange, preparation: Preparation): void {
+function beat(membership: Membership, loop: SpanLoop, exchange: Exchange, preparation: Preparation): Heartbeat {
   const { step, leavesFinished, evaluationBatchesFinished } = loop.counters
   const { bytesAcknowledged } = exchange
-  membership.send({
-    heartbeat: {
-      ...{ step, leavesFinished, evaluationBatchesFinished, bytesAcknowledged, bytesReceived: exchange.weights.bytesReceived },
-      residentBytes: process.memoryUsage.rss(),
-      tensors: preparation.compute.tensors,
-    },
-  })
+  const heartbeat = {
+    ...{ step, leavesFinished, evaluationBatchesFinished, bytesAcknowledged, bytesReceived: exchange.weights.bytesReceived },
+    residentBytes: process.memoryUsage.rss(),
+    tensors: preparation.compute.tensors,
+  }
+  membership.send({ heartbeat })
+  return heartbeat
 }
