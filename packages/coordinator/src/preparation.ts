@@ -153,6 +153,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     checkpointEvery: recipe.run.checkpoint.everySteps,
     minimumWorkers: recipe.run.workers.minimum,
     learningRate: recipe.learningRate,
+    audit: { seed: recipe.seed, share: recipe.audit.share },
   }
 }
 
