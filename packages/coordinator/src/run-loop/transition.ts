@@ -70,6 +70,8 @@ function joined(state: RunState, event: RunEvent & { type: 'workerJoined' }, eff
   }
   if ((state.plan.audit?.share ?? 0) > 0) state.processes[worker] = process
   state.refereeAwaited = false
+  // perhaps there is somebody to compare with now
+  for (const audit of state.audits) audit.waived = false
   resumeWork(state, effects)
 }
 
