@@ -11,7 +11,15 @@ import type { LeafCopy, StepAudits } from './leaf-copies.js'
 import { LeafTally } from './leaf-tally.js'
 import type { NodeStatistics } from './partial-gradients.js'
 import { decayRangesOf } from './slice-update.js'
-import type { SliceEvent, SliceLeafCopy, SliceReady, SliceRequest, SliceThreadData, StateRequest, StateThreadData } from './thread-messages.js'
+import type {
+  SliceEvent,
+  SliceLeafCopy,
+  SliceReady,
+  SliceRequest,
+  SliceThreadData,
+  StateRequest,
+  StateThreadData,
+} from './thread-messages.js'
 import { sideOf, type Side, type StateKind } from './version-buffers.js'
 
 export interface AveragerOptions {
@@ -202,6 +210,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
     )
     this.#committed = version
     this.#reducedSlices = 0
+    // what slices tell from now on until the next step begins is of the step that is over
+    this.#attempt++
     await this.#askAll({ type: 'commit', version })
   }
 

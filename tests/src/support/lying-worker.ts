@@ -10,7 +10,7 @@ const [name = '', step = '', leaf = ''] = (process.env.LOCKSTEP_TEST_LIAR ?? '')
 type Send = (this: SliceLink, chunk: OutgoingChunk) => void
 
 if (process.argv[process.argv.indexOf('--name') + 1] === name) {
-  const honest = Reflect.get(SliceLink.prototype, 'send') as Send
+  const honest = Reflect.get<SliceLink, 'send'>(SliceLink.prototype, 'send') as Send
   const lie: Send = function (chunk) {
     const { contribution } = chunk
     const isTheOne = chunk.step === Number(step) && chunk.firstLeaf === Number(leaf) && chunk.leafCount === 1 && chunk.chunk === 0

@@ -47,11 +47,7 @@ export class TrainingDisplay {
   private showLine(event: TrainEvent): void {
     const line = lineOf(event)
     if (line === undefined) return
-    const style = ALARMING.has(event.type)
-        ? 'yellow'
-        : event.type === 'evaluation'
-          ? 'bold'
-          : undefined
+    const style = ALARMING.has(event.type) ? 'yellow' : event.type === 'evaluation' ? 'bold' : undefined
     this.live.line(style === undefined ? line : styled(style, line))
     if (event.type === 'started' && event.initialized !== null) {
       const columns = [

@@ -10,7 +10,15 @@ import type { SpanFinished__Output } from '@lockstep/shared/protocol/generated/l
 import type { Trouble__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Trouble.js'
 import type { WorkerMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
 import { HealthImplementation } from 'grpc-health-check'
-import { describeEnvironment, refuseBuild, refuseProbe, refuseQuarantined, type Engine, type Refusal, type Requirements } from './admission.js'
+import {
+  describeEnvironment,
+  refuseBuild,
+  refuseProbe,
+  refuseQuarantined,
+  type Engine,
+  type Refusal,
+  type Requirements,
+} from './admission.js'
 import { Member, type MemberStream } from './member.js'
 
 /** What a new member is told once it may work. */

@@ -131,7 +131,7 @@ export function takeCopy(state: RunState, event: RunEvent & { type: 'leafCopied'
   const verdict = verdictOf(audit)
   if (verdict.type === 'open') {
     if (verdict.copies > WITNESSES) audit.waived = false
-    if (verdict.copies > WITNESSES && before.type === 'open' && verdict.copies > before.copies) {
+    if (verdict.copies > WITNESSES && verdict.copies > before.copies) {
       effects.push({ type: 'auditDiffers', step: state.version, leaf, workers: audit.copies.map(({ worker }) => worker) })
     }
     assignAudits(state, effects)

@@ -3,7 +3,13 @@ import type { BatchCounts } from './run-state.js'
 /** What can happen to a run. Times are the coordinator's clock in milliseconds, put in by whoever brings the event. */
 export type RunEvent =
   | { readonly type: 'started' }
-  | { readonly type: 'workerJoined'; readonly worker: string; readonly leafSeconds: number; readonly nowMs: number; readonly process?: string }
+  | {
+      readonly type: 'workerJoined'
+      readonly worker: string
+      readonly leafSeconds: number
+      readonly nowMs: number
+      readonly process?: string
+    }
   /** Gone, politely or not: what it had in hand is given to the others. */
   | { readonly type: 'workerGone'; readonly worker: string }
   /** A heartbeat. `progress`: a counter grew since the last one. */

@@ -5,7 +5,7 @@ import { planStep, splitLeaves, type Capacity } from './assignment.js'
 import { overdueWorkers, restartDeadlines } from './deadlines.js'
 import type { RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
-import { isDue, rangesOf, type BatchCounts, type RunState, type WorkerState } from './run-state.js'
+import { isDue, rangesOf, type BatchCounts, type RunState } from './run-state.js'
 
 /**
  * The run loop as a pure function: no clock, socket or random number inside. The shell (coordinator.ts) runs the effects

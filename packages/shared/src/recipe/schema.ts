@@ -212,7 +212,9 @@ export const recipeSchema = z
           .min(0)
           .max(1)
           .default(0)
-          .describe('Share of leaves computed twice, on different workers, and compared before the commit; 0: none. What it catches and costs: docs/audits.md.'),
+          .describe(
+            'Share of leaves computed twice, on different workers, and compared before the commit; 0: none. What it catches and costs: docs/audits.md.',
+          ),
       })
       .prefault({})
       .describe('A check on workers that compute wrong bits.'),
