@@ -108,7 +108,7 @@ describe('a worker that flips one bit of an audited leaf', () => {
     async () => {
       // inherited by the workers that the run starts
       process.env.NODE_OPTIONS = `--import=${new URL('support/lying-worker.js', import.meta.url).href}`
-      process.env.LOCKSTEP_TEST_LIAR = `${LIAR}:${String(step)}:${String(leaf)}`
+      process.env.LOCKSTEP_TEST_LIAR = `${LIAR}:${String(step)}:${String(leaf)}:1`
       const caught = await trained(2, share)
       const { events, summary } = caught
       const joined = events.flatMap((event) => (event.type === 'workerJoined' ? [event] : []))
@@ -132,12 +132,11 @@ describe('a worker that flips one bit of an audited leaf', () => {
     'spoils the result when nothing is audited: the lie is a real one',
     async () => {
       process.env.NODE_OPTIONS = `--import=${new URL('support/lying-worker.js', import.meta.url).href}`
-      // with eight workers every leaf is a node of its own, audited or not
-      process.env.LOCKSTEP_TEST_LIAR = `worker-1:0:0`
-      const small = recipe(8, 0)
-      small.steps = 2
-      const spoiled = await trainToEnd(small, { base: join(base, 'runs') })
-      expect(spoiled.digests.get(1)).not.toBe(reference.digests.get(1))
+      process.env.LOCKSTEP_TEST_LIAR = `worker-1:4:0:8`
+      const spoiled = await trained(1, 0)
+      expect(spoiled.digests.get(4)).toBe(reference.digests.get(4))
+      expect(spoiled.digests.get(5)).not.toBe(reference.digests.get(5))
+      expect(spoiled.summary.stateDigest).not.toBe(reference.summary.stateDigest)
     },
     4 * MINUTES,
   )
