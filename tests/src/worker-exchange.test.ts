@@ -2,8 +2,13 @@ import { Averager } from '@lockstep/averager/averager.js'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { ComputeClient } from '@lockstep/worker/compute/compute-client.js'
 import { Exchange } from '@lockstep/worker/exchange/exchange.js'
 import { SliceLink } from '@lockstep/worker/exchange/slice-link.js'
+import { Prefetch } from '@lockstep/worker/loader/prefetch.js'
+import { SlotPool } from '@lockstep/worker/span-loop/slot-pool.js'
+import { SpanLoop } from '@lockstep/worker/span-loop/span-loop.js'
+import { createWorkerLog } from '@lockstep/worker/worker-log.js'
 import { once } from 'node:events'
 import net from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -200,6 +205,38 @@ describe('Exchange against the averager', () => {
     await completeStep()
     await received
     peer.expectWeights(averager)
+  })
+
+  it('forgets a dropped version when a job says so before the message does, and then ignores the message', async () => {
+    const [peer] = peers
+    if (peer === undefined) throw new Error('a peer')
+    // the one part of a compute thread that a job without batches needs
+    const compute = { setWeights: async () => await Promise.resolve() } as unknown as ComputeClient
+    const loop = new SpanLoop({
+      ...{ term: TERM, batch: { global: 8, micro: 2, leaf: 1 }, leaves: LEAVES, compute, exchange: peer.exchange, slots: new SlotPool() },
+      training: new Prefetch({ load: async () => await Promise.reject(new Error('no training')), capacity: 1, concurrency: 1 }),
+      evaluation: new Prefetch({ load: async () => await Promise.reject(new Error('no evaluation')), capacity: 1, concurrency: 1 }),
+      ...{ tell: () => undefined, log: createWorkerLog('peer') },
+    })
+    const job = { kind: 'evaluation' as const, term: TERM, version: 1, first: 0, count: 0, drops: 1 }
+    await averager.beginStep(0, 0.1)
+    let reduced = once(averager, 'reduced')
+    await peer.send(0, { first: 0, count: 4 })
+    await reduced
+    await peer.exchange.weights.receive(1)
+    await averager.drop(1)
+    await averager.beginStep(0, 0.01)
+    reduced = once(averager, 'reduced')
+    await peer.send(0, { first: 0, count: 4 })
+    await reduced
+    await averager.commit(1)
+    await loop.run(job)
+    peer.expectWeights(averager)
+    const { bytesReceived } = peer.exchange.weights
+    loop.onDropped(1, 1)
+    await loop.run(job)
+    expect(peer.exchange.weights.bytesReceived).toBe(bytesReceived)
+    await loop.stop()
   })
 
   it('says which slice cannot be reached', async () => {

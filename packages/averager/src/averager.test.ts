@@ -174,6 +174,7 @@ describe('averager', () => {
       PAST_STEP: 1,
       FUTURE_STEP: 2,
       MALFORMED: 6,
+      QUARANTINED: 0,
     })
   })
 

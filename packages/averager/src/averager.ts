@@ -6,10 +6,20 @@ import { slicesOf, type ParameterLayout, type Slice } from '@lockstep/shared/par
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { AskingThread } from './asking-thread.js'
 import { OUTCOMES, type Outcome } from './contribution-check.js'
+import { CopyTally } from './copy-tally.js'
+import type { LeafCopy, StepAudits } from './leaf-copies.js'
 import { LeafTally } from './leaf-tally.js'
 import type { NodeStatistics } from './partial-gradients.js'
 import { decayRangesOf } from './slice-update.js'
-import type { SliceEvent, SliceReady, SliceRequest, SliceThreadData, StateRequest, StateThreadData } from './thread-messages.js'
+import type {
+  SliceEvent,
+  SliceLeafCopy,
+  SliceReady,
+  SliceRequest,
+  SliceThreadData,
+  StateRequest,
+  StateThreadData,
+} from './thread-messages.js'
 import { sideOf, type Side, type StateKind } from './version-buffers.js'
 
 export interface AveragerOptions {
@@ -33,11 +43,13 @@ interface AveragerEvents {
    * `nonFiniteParameter` is the last one in layout order with a weight that is not: the first that the backward pass met.
    */
   reduced: [NodeStatistics & { readonly step: number; readonly finite: boolean; readonly nonFiniteParameter: string | null }]
+  /** An audited leaf is whole on every slice, from one worker or in the sum: two of the same leaf are there to be compared. */
+  copied: [LeafCopy & { readonly step: number }]
   /** A thread of the averager ended unasked: the run cannot go on. */
   error: [Error]
 }
 
-type SliceThread = AskingThread<SliceRequest, SliceEvent>
+type SliceThread = AskingThread<SliceRequest, SliceEvent | SliceLeafCopy>
 
 interface RunningSlice extends SliceReady {
   readonly slice: Slice
@@ -53,6 +65,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
   readonly #slices: RunningSlice[] = []
   readonly #counters = new Int32Array(new SharedArrayBuffer(OUTCOMES.length * Int32Array.BYTES_PER_ELEMENT))
   #leaves: LeafTally
+  #copies: CopyTally
   #stateThread: AskingThread<StateRequest> | undefined
   readonly #stateWork = new Set<Promise<unknown>>()
   #opened = -1
@@ -68,6 +81,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
     super()
     this.#options = options
     this.#leaves = new LeafTally(options.leaves, 1)
+    this.#copies = new CopyTally(1)
   }
 
   /** Starts the slices' threads and servers. @throws TrainError MEMORY, NETWORK, PORT_TAKEN */
@@ -77,6 +91,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
     try {
       const slices = slicesOf(options.layout.size, options.slices)
       averager.#leaves = new LeafTally(options.leaves, slices.length)
+      averager.#copies = new CopyTally(slices.length)
       const starting = slices.map(async (slice): Promise<RunningSlice> => {
         const thread = averager.#startSlice(slice)
         threads.push(thread)
@@ -95,8 +110,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
     const decayRanges = decayRangesOf(layout, slice, optimizer)
     const options = { run, term, leaves, slice, momentum: optimizer.momentum, decayRanges }
     const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer }
-    const onNews = (event: SliceEvent): void => {
-      this.#onSliceEvent(event)
+    const onNews = (event: SliceEvent | SliceLeafCopy): void => {
+      this.#onSliceEvent(event, slice.index)
     }
     const onEnd = (error: Error): void => {
       // before all slices run, the one who starts them is told
@@ -105,11 +120,16 @@ export class Averager extends EventEmitter<AveragerEvents> {
     return new AskingThread(new URL('slice-thread.js', import.meta.url), data, onNews, onEnd)
   }
 
-  #onSliceEvent(event: SliceEvent): void {
+  #onSliceEvent(event: SliceEvent | SliceLeafCopy, slice: number): void {
     if (event.attempt !== this.#attempt) return
     const step = this.#committed
     if (event.type === 'covered') {
       for (const range of this.#leaves.add(event)) this.emit('covered', { step, ...range })
+      return
+    }
+    if (event.type === 'copied') {
+      const copy = this.#copies.add(event.copy, slice)
+      if (copy !== undefined) this.emit('copied', { step, ...copy })
       return
     }
     this.#reducedSlices++
@@ -187,15 +207,17 @@ export class Averager extends EventEmitter<AveragerEvents> {
   /**
    * Begins the step that reads version `step`, which must be the committed one; contributions for it were FUTURE_STEP before.
    * @param rate ε, rounded to float32 once
+   * @param audits leaves to be compared, and memberships that do not count any more; none by default
    */
-  async beginStep(step: number, rate: number): Promise<void> {
+  async beginStep(step: number, rate: number, audits?: StepAudits): Promise<void> {
     invariant(step === this.#committed, 'a step begins from the committed version')
     this.#attempt++
     this.#leaves.clear()
+    this.#copies.clear()
     this.#reducedSlices = 0
     this.#finite = true
     this.#statistics = undefined
-    await this.#askAll({ type: 'beginStep', step, rate, attempt: this.#attempt })
+    await this.#askAll({ type: 'beginStep', step, rate, attempt: this.#attempt, audits })
   }
 
   /** Makes the provisional version, whole, the committed one. */
@@ -206,6 +228,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
     )
     this.#committed = version
     this.#reducedSlices = 0
+    // what slices tell from now on until the next step begins is of the step that is over
+    this.#attempt++
     await this.#askAll({ type: 'commit', version })
   }
 

@@ -2,10 +2,13 @@ import { isNode } from '@lockstep/shared/reduction/tree.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 
 /** What the averager says to a contribution. */
-export type Outcome = 'ACCEPTED' | 'DUPLICATE' | 'OTHER_RUN' | 'OTHER_TERM' | 'PAST_STEP' | 'FUTURE_STEP' | 'MALFORMED'
+export type Outcome = 'ACCEPTED' | 'DUPLICATE' | 'OTHER_RUN' | 'OTHER_TERM' | 'PAST_STEP' | 'FUTURE_STEP' | 'MALFORMED' | 'QUARANTINED'
 
 /** In a fixed order: the position is the index of the counter. */
-export const OUTCOMES: readonly Outcome[] = ['ACCEPTED', 'DUPLICATE', 'OTHER_RUN', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP', 'MALFORMED']
+export const OUTCOMES: readonly Outcome[] = [
+  ...(['ACCEPTED', 'DUPLICATE', 'OTHER_RUN', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP', 'MALFORMED'] as const),
+  'QUARANTINED',
+]
 
 /** Where a slice stands, as far as contributions are concerned. */
 export interface Expectation {

@@ -6,6 +6,7 @@ import type { AveragerClient } from '@lockstep/shared/protocol/generated/lockste
 import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { memberMetadata } from '@lockstep/shared/protocol/member-metadata.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 
 /** One chunk of a node, before its floats are looked up. */
@@ -18,6 +19,8 @@ export interface ChunkAddress {
 export interface Sender {
   readonly run: string
   readonly term: number
+  /** Membership, where it matters. */
+  readonly worker?: string
 }
 
 /** The least that a worker must do, over the real wire. For tests and measurements. */
@@ -37,7 +40,7 @@ export class ContributionClient {
     const { credentials, options } = clientEndpoint()
     this.#clients = addresses.map((address) => new services.Averager(address, credentials, options))
     this.#streams = this.#clients.map((client) => {
-      const stream = client.contribute()
+      const stream = client.contribute(memberMetadata(sender.worker ?? ''))
       stream.on('data', (acknowledgement: Acknowledgement__Output) => {
         this.#acknowledgements.push(acknowledgement)
         for (const waiting of this.#waiting) if (waiting.count <= this.#acknowledgements.length) waiting.resolve()
@@ -74,7 +77,8 @@ export class ContributionClient {
         ? { lossSum: 0.1 * (node.first + 1), samples: 4 * node.count, correctTop1: node.first, correctTop5: node.count }
         : null
     const body = ContributionClient.body(values, address)
-    const contribution = { ...this.#sender, step, firstLeaf: node.first, leafCount: node.count, chunk, body, statistics, ...changes }
+    const { run, term } = this.#sender
+    const contribution = { run, term, step, firstLeaf: node.first, leafCount: node.count, chunk, body, statistics, ...changes }
     if (stream?.write(contribution) === false) await new Promise((resolve) => stream.once('drain', resolve))
   }
 
@@ -99,7 +103,7 @@ export class ContributionClient {
     const bytes = Buffer.from(values.buffer)
     await Promise.all(
       this.#clients.map(async (client, index) => {
-        const stream = client.weights({ ...this.#sender, version })
+        const stream = client.weights({ run: this.#sender.run, term: this.#sender.term, version })
         const offset = this.slices[index]?.offset ?? 0
         let next = 0
         for await (const { chunk, body } of stream as AsyncIterable<WeightsChunk__Output>) {

@@ -6,6 +6,7 @@ import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import { ChunkCover } from './chunk-cover.js'
 import { refusalOf, type Outcome } from './contribution-check.js'
 import { LeafTally } from './leaf-tally.js'
+import { LeafCopies, type LeafCopy, type StepAudits } from './leaf-copies.js'
 import { DONE, PartialGradients, type NodeStatistics, type Partial } from './partial-gradients.js'
 import { cutRanges, type DecayRange } from './slice-update.js'
 import { allocateBuffers, sideOf, type Side, type VersionBuffers } from './version-buffers.js'
@@ -31,7 +32,11 @@ export interface SliceListener {
   chunkUpdated(chunk: number): void
   /** The provisional version is whole. `statistics` on slice 0 only. */
   reduced(finite: boolean, statistics: NodeStatistics | undefined): void
+  /** An audited leaf is whole on this slice, from one worker or in the sum. Needed only where leaves are audited. */
+  copied?(copy: LeafCopy): void
 }
+
+const NO_AUDITS: StepAudits = { audited: [], quarantined: [] }
 
 interface Pending {
   readonly chunk: number
@@ -51,6 +56,7 @@ export class SliceState {
   readonly #partials: PartialGradients
   readonly #covers: ChunkCover<Partial>[]
   readonly #leaves: LeafTally
+  readonly #copies: LeafCopies
   readonly #updated: Uint8Array
   readonly #pins: [number, number] = [0, 0]
   #opened = 0
@@ -73,6 +79,7 @@ export class SliceState {
     this.#partials = new PartialGradients(arena, Math.min(CHUNK_FLOATS, options.slice.size))
     this.#covers = Array.from({ length: this.chunks }, () => new ChunkCover<Partial>(options.leaves))
     this.#leaves = new LeafTally(options.leaves, this.chunks)
+    this.#copies = new LeafCopies(this.chunks)
     this.#updated = new Uint8Array(this.chunks)
   }
 
@@ -89,10 +96,11 @@ export class SliceState {
   }
 
   /** From now contributions for `step` count. @param rate ε of this step */
-  beginStep(step: number, rate: number): void {
+  beginStep(step: number, rate: number, audits = NO_AUDITS): void {
     invariant(step === this.#committed && !this.#running, 'a step begins from its committed version, and once')
     this.#running = true
     this.#rate = rate
+    this.#copies.begin(audits)
     this.#chunksLeft = this.chunks
     this.#finite = true
     this.#statistics = undefined
@@ -147,8 +155,9 @@ export class SliceState {
     return this.#pins[sideOf(this.#committed + 1, this.#opened)] > 0
   }
 
-  /** Takes in one chunk of one node, adds and updates what has become possible. */
-  contribute(contribution: Contribution__Output): Outcome {
+  /** Takes in one chunk of one node, adds and updates what has become possible. @param worker the member that sent it */
+  contribute(contribution: Contribution__Output, worker = ''): Outcome {
+    if (this.#copies.isQuarantined(worker)) return 'QUARANTINED'
     const refusal = refusalOf(contribution, {
       run: this.#options.run,
       term: this.#options.term,
@@ -163,9 +172,13 @@ export class SliceState {
     const { chunk, body, firstLeaf, leafCount } = contribution
     const cover = this.#cover(chunk)
     const node = { first: firstLeaf, count: leafCount }
+    if (this.#copies.hides(node)) return 'MALFORMED'
     const statistics = this.#options.slice.index === 0 && chunk === 0 ? (contribution.statistics ?? undefined) : undefined
     const placement = cover.place(node, { type: 'wire', bytes: body, statistics })
-    if (placement.outcome === 'duplicate') return 'DUPLICATE'
+    const accepted = placement.outcome === 'accepted'
+    const copies = this.#copies.isAudited(node) ? this.#copies.add({ leaf: firstLeaf, chunk, worker, body, statistics }, accepted) : []
+    for (const copy of copies) this.#listener.copied?.(copy)
+    if (!accepted) return 'DUPLICATE'
     for (const replaced of placement.replaced) this.#partials.release(replaced)
     for (const range of placement.covered) for (const complete of this.#leaves.add(range)) this.#listener.covered(complete)
     if (this.#blocked) this.#pending.push({ chunk, node })

@@ -3,20 +3,21 @@ import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { bind, createServer } from '@lockstep/shared/protocol/endpoints.js'
 import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { memberOf } from '@lockstep/shared/protocol/member-metadata.js'
 import type { Acknowledgement } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
 import type { AveragerHandlers } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import { answerRequests } from './answering-port.js'
 import { OUTCOMES } from './contribution-check.js'
 import { SliceState } from './slice-state.js'
-import type { SliceEvent, SliceReady, SliceRequest, SliceThreadData } from './thread-messages.js'
+import type { SliceEvent, SliceLeafCopy, SliceReady, SliceRequest, SliceThreadData } from './thread-messages.js'
 import { WeightsStreams } from './weights-streams.js'
 
 /** The thread of one slice: its memory, its gRPC server, its share of every step. */
 
 const { options, host, insecureNetwork, counters } = workerData as SliceThreadData
 const outcomeCounts = new Int32Array(counters)
-const tell: (event: SliceEvent) => void = answerRequests((request) => handle(request as SliceRequest))
+const tell: (event: SliceEvent | SliceLeafCopy) => void = answerRequests((request) => handle(request as SliceRequest))
 const server = createServer()
 let attempt = 0
 let started: { state: SliceState; streams: WeightsStreams } | undefined
@@ -32,6 +33,9 @@ async function start(): Promise<SliceReady> {
     },
     reduced: (finite, statistics) => {
       tell({ type: 'reduced', attempt, finite, statistics })
+    },
+    copied: (copy) => {
+      tell({ type: 'copied', attempt, copy })
     },
   })
   const streams = new WeightsStreams(state, options)
@@ -50,8 +54,9 @@ async function start(): Promise<SliceReady> {
 }
 
 function serveContributions(call: ServerDuplexStream<Contribution__Output, Acknowledgement>, state: SliceState): void {
+  const worker = memberOf(call.metadata)
   call.on('data', (contribution: Contribution__Output) => {
-    const outcome = state.contribute(contribution)
+    const outcome = state.contribute(contribution, worker)
     Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
     const { step, firstLeaf, leafCount, chunk } = contribution
     const more = call.write({ step, firstLeaf, leafCount, chunk, outcome })
@@ -80,7 +85,7 @@ async function handle(request: SliceRequest): Promise<unknown> {
       break
     case 'beginStep':
       attempt = request.attempt
-      state.beginStep(request.step, request.rate)
+      state.beginStep(request.step, request.rate, request.audits)
       break
     case 'commit':
     case 'skip':

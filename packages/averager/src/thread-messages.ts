@@ -2,6 +2,7 @@ import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-e
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
+import type { LeafCopy, StepAudits } from './leaf-copies.js'
 import type { NodeStatistics } from './partial-gradients.js'
 import type { SliceOptions } from './slice-state.js'
 import type { Side, VersionBuffers } from './version-buffers.js'
@@ -19,7 +20,13 @@ export interface SliceThreadData {
 export type SliceRequest =
   | { readonly type: 'start' }
   | { readonly type: 'open'; readonly version: number }
-  | { readonly type: 'beginStep'; readonly step: number; readonly rate: number; readonly attempt: number }
+  | {
+      readonly type: 'beginStep'
+      readonly step: number
+      readonly rate: number
+      readonly attempt: number
+      readonly audits?: StepAudits | undefined
+    }
   | { readonly type: 'commit'; readonly version: number }
   | { readonly type: 'drop'; readonly version: number }
   | { readonly type: 'skip'; readonly version: number }
@@ -35,6 +42,13 @@ export interface SliceReady {
 export type SliceEvent =
   | { readonly type: 'covered'; readonly attempt: number; readonly first: number; readonly count: number }
   | { readonly type: 'reduced'; readonly attempt: number; readonly finite: boolean; readonly statistics: NodeStatistics | undefined }
+
+/** The same of audited leaves: one is whole on the slice. */
+export interface SliceLeafCopy {
+  readonly type: 'copied'
+  readonly attempt: number
+  readonly copy: LeafCopy
+}
 
 /** The memory of one slice, as the state thread sees it. */
 export interface SliceMemory {

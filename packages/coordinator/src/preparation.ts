@@ -168,6 +168,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     minimumWorkers: recipe.run.workers.minimum,
     learningRate: recipe.learningRate,
     nonFinite: recipe.nonFinite,
+    audit: { seed: recipe.seed, share: recipe.audit.share },
   }
 }
 

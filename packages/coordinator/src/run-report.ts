@@ -15,6 +15,7 @@ export class RunReport {
   #stepSeconds: number | null = null
   #trainingSeconds = 0
   #stepsDone = 0
+  #audits = 0
   #loss: number | null = null
   #evaluation: ValidationMetrics | null = null
 
@@ -54,6 +55,11 @@ export class RunReport {
     if (counters.MALFORMED > 0) this.fault('contributionMalformed', counters.MALFORMED)
   }
 
+  /** A leaf was computed twice and compared. */
+  leafAudited(): void {
+    this.#audits += 1
+  }
+
   workerJoined(worker: string): void {
     this.#workers.add(worker)
   }
@@ -83,7 +89,7 @@ export class RunReport {
       samplesPerSecond: this.#trainingSeconds === 0 ? 0 : (this.#stepsDone * this.#globalBatch) / this.#trainingSeconds,
       workers: this.#workers.size,
       faults: { ...this.#faults },
-      audits: 0,
+      audits: this.#audits,
       exact: true,
       fingerprint: state.fingerprint,
     }

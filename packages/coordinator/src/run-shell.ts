@@ -8,6 +8,7 @@ import type { MembershipServer } from './membership/membership-server.js'
 import type { MetricsLog } from './metrics/metrics-log.js'
 import { nonFiniteOrigin } from './non-finite-origin.js'
 import type { Preparation } from './preparation.js'
+import type { Quarantine } from './quarantine.js'
 import { QueueWatch } from './queue-watch.js'
 import type { RunEffect } from './run-loop/run-effect.js'
 import type { RunEvent } from './run-loop/run-event.js'
@@ -25,6 +26,7 @@ export interface ShellParts {
   readonly membership: MembershipServer
   readonly metrics: MetricsLog
   readonly report: RunReport
+  readonly quarantine: Quarantine
   readonly logger: Logger
   readonly emit: (event: TrainEvent) => void
 }
@@ -130,7 +132,7 @@ export class RunShell {
   }
 
   #listen(): void {
-    const { services, membership, report, emit, logger } = this.#parts
+    const { services, membership, report, emit, logger, quarantine } = this.#parts
     const { averager } = services
     averager.on('covered', (event) => {
       this.dispatch({ type: 'leavesCovered', ...event })
@@ -142,14 +144,17 @@ export class RunShell {
         ...(origin === null ? {} : { origin }),
       })
     })
+    averager.on('copied', (copy) => {
+      this.dispatch({ type: 'leafCopied', ...copy })
+    })
     averager.on('error', (error) => {
       this.fail(error)
     })
-    membership.on('joined', ({ worker, name, pid, host }, leafSeconds) => {
+    membership.on('joined', ({ worker, name, pid, host, process }, leafSeconds) => {
       report.workerJoined(worker)
       logger.info({ worker, name, pid, host, leafSeconds }, 'worker joined')
       emit({ type: 'workerJoined', worker, name, pid, host })
-      this.dispatch({ type: 'workerJoined', worker, leafSeconds, nowMs: performance.now() })
+      this.dispatch({ type: 'workerJoined', worker, leafSeconds, nowMs: performance.now(), process })
     })
     membership.on('gone', (member, reason, polite) => {
       this.#gone(member, reason, polite)
@@ -162,6 +167,9 @@ export class RunShell {
     })
     membership.on('evaluationResult', ({ worker }, { version, batch, term, ...counts }) => {
       if (term === this.#parts.preparation.term) this.#evaluationResult(worker, version, batch, counts)
+    })
+    quarantine.onRefereeGone(() => {
+      this.dispatch({ type: 'refereeGone' })
     })
     services.watchQueue({
       refill: () => {
@@ -178,11 +186,13 @@ export class RunShell {
     })
   }
 
-  #gone({ worker, name }: Member, reason: string, polite: boolean): void {
-    const { services, report, emit, logger } = this.#parts
+  #gone({ worker, name, process }: Member, reason: string, polite: boolean): void {
+    const { services, report, emit, logger, quarantine } = this.#parts
     logger.warn({ worker, name, reason, polite }, 'worker gone')
-    if (!polite) report.fault('workerLost')
-    emit({ type: polite ? 'workerLeft' : 'workerLost', worker, name, reason })
+    if (!quarantine.has(process)) {
+      if (!polite) report.fault('workerLost')
+      emit({ type: polite ? 'workerLeft' : 'workerLost', worker, name, reason })
+    }
     this.dispatch({ type: 'workerGone', worker })
     services.queues.close(worker).catch((error: unknown) => {
       logger.warn({ worker, error }, 'the queue of a worker that is gone could not be removed')
@@ -198,10 +208,11 @@ export class RunShell {
   }
 
   async #perform(effect: RunEffect): Promise<void> {
-    const { services, membership, report, emit, logger } = this.#parts
+    const { services, membership, report, emit, logger, quarantine } = this.#parts
     switch (effect.type) {
       case 'beginStep': {
-        await services.averager.beginStep(effect.step, effect.rate)
+        const { audited = [], quarantined = [] } = effect
+        await services.averager.beginStep(effect.step, effect.rate, { audited, quarantined })
         return
       }
       case 'assignSpan': {
@@ -210,14 +221,9 @@ export class RunShell {
         return
       }
       case 'assignEvaluation': {
-        const { first, count } = effect.batches
-        await this.#assign(effect.worker, {
-          kind: 'evaluation',
-          term: this.#parts.preparation.term,
-          version: effect.version,
-          first,
-          count,
-        })
+        const { worker, version, batches, drops } = effect
+        const job = { kind: 'evaluation' as const, term: this.#parts.preparation.term, version, first: batches.first, count: batches.count }
+        await this.#assign(worker, drops === undefined ? job : { ...job, drops })
         return
       }
       case 'withdrawSpan':
@@ -230,7 +236,17 @@ export class RunShell {
       case 'dropStep':
         // whoever hears of it asks again, and must not be given the same once more
         await services.averager.drop(effect.version)
-        membership.broadcast({ dropped: { version: effect.version } })
+        membership.broadcast({ dropped: { version: effect.version, drops: effect.drops } })
+        this.dispatch({ type: 'dropped', version: effect.version })
+        return
+      case 'auditSettled':
+      case 'auditDiffers':
+      case 'quarantineWorker':
+      case 'startWorker':
+        quarantine.perform(effect)
+        return
+      case 'warn':
+        emit({ type: 'warning', message: effect.message })
         return
       case 'recordStep': {
         await this.#recordStep(effect)
@@ -286,9 +302,10 @@ export class RunShell {
     })
   }
 
-  #spanJob({ step, span, hint }: RunEffect & { type: 'assignSpan' }): Job {
+  #spanJob({ step, span, hint, audited, drops }: RunEffect & { type: 'assignSpan' }): Job {
     const next = hint === null ? null : { step: step + 1, first: hint.first, count: hint.count }
-    return { kind: 'span', term: this.#parts.preparation.term, step, first: span.first, count: span.count, hint: next }
+    const checks = { ...(audited === undefined ? {} : { audited }), ...(drops === undefined ? {} : { drops }) }
+    return { kind: 'span', term: this.#parts.preparation.term, step, first: span.first, count: span.count, hint: next, ...checks }
   }
 
   /** A worker that went while its job was on the way here has had its work given to others already. */

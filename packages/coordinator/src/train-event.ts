@@ -23,6 +23,18 @@ export type TrainEvent =
   | { readonly type: 'workerJoined'; readonly worker: string; readonly name: string; readonly pid: number; readonly host: string }
   | { readonly type: 'workerLost' | 'workerLeft'; readonly worker: string; readonly name: string; readonly reason: string }
   | { readonly type: 'workerRefused'; readonly name: string; readonly reason: string }
+  /** Workers computed the same leaf of the step that makes version `step` with different bits: another one settles it. */
+  | { readonly type: 'auditDiffers'; readonly step: number; readonly leaf: number; readonly names: readonly string[] }
+  /** It computed wrong bits: its process is not admitted again, and the step is done again without it. */
+  | {
+      readonly type: 'workerQuarantined'
+      readonly worker: string
+      readonly name: string
+      readonly pid: number
+      readonly host: string
+      readonly step: number
+      readonly leaf: number
+    }
   | {
       readonly type: 'step'
       /** Updates done. */

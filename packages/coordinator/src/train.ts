@@ -9,6 +9,7 @@ import { logLevel, openRunLog, type RunLog } from './logs/run-log.js'
 import { MembershipServer } from './membership/membership-server.js'
 import { MetricsLog } from './metrics/metrics-log.js'
 import { prepareResume, prepareRun, type Preparation } from './preparation.js'
+import { Quarantine } from './quarantine.js'
 import { RunReport } from './run-report.js'
 import { RunServices } from './run-services.js'
 import { RunShell } from './run-shell.js'
@@ -123,7 +124,9 @@ async function serve(
     const metrics = await MetricsLog.open(directory, { cutBackTo: version })
     closing.push(() => metrics.close())
     const report = new RunReport(recipe.batch.global, performance.now())
-    const shell = new RunShell({ preparation, services, membership, metrics, report, logger: log.logger, emit })
+    const { logger } = log
+    const quarantine = new Quarantine({ membership, workers, localWorkers: recipe.run.workers.count, report, emit, logger })
+    const shell = new RunShell({ preparation, services, membership, metrics, report, quarantine, logger, emit })
     watchLocalWorkers({ workers, membership, shell, emit, logger: log.logger, expected: recipe.run.workers.count })
     for (let index = 1; index <= recipe.run.workers.count; index++) workers.start(`worker-${String(index)}`)
     const initialized = await interruptible(signal, async () => {

@@ -258,7 +258,13 @@ export class SimulatedSession {
       for (let chunk = 0; chunk < state.chunks; chunk++) {
         const key = { step, firstLeaf: node.first, leafCount: node.count, chunk }
         const body = new SymbolicBody(CHUNK_BYTES, firstChunk + chunk, tree) as unknown as Buffer
-        const contribution = { run: RUN, term, ...key, body, statistics: index === 0 && chunk === 0 ? { ...statistics } : null }
+        const contribution = {
+          run: RUN,
+          term,
+          ...key,
+          body,
+          statistics: index === 0 && chunk === 0 ? { nonFiniteLayer: 0, ...statistics } : null,
+        }
         this.links[index]?.send({
           ...key,
           bytes: CHUNK_BYTES,

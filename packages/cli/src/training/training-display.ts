@@ -8,6 +8,8 @@ import { summaryLines } from './training-summary.js'
 /** Losses kept for the sparkline: enough to show the whole run in outline. */
 const HISTORY = 2_000
 
+const ALARMING: ReadonlySet<TrainEvent['type']> = new Set(['warning', 'workerLost', 'workerRefused', 'auditDiffers', 'workerQuarantined'])
+
 /** Shows the events of a training to a person. */
 export class TrainingDisplay {
   private readonly live = new LiveDisplay()
@@ -45,12 +47,7 @@ export class TrainingDisplay {
   private showLine(event: TrainEvent): void {
     const line = lineOf(event)
     if (line === undefined) return
-    const style =
-      event.type === 'warning' || event.type === 'workerLost' || event.type === 'workerRefused'
-        ? 'yellow'
-        : event.type === 'evaluation'
-          ? 'bold'
-          : undefined
+    const style = ALARMING.has(event.type) ? 'yellow' : event.type === 'evaluation' ? 'bold' : undefined
     this.live.line(style === undefined ? line : styled(style, line))
     if (event.type === 'started' && event.initialized !== null) {
       const columns = [

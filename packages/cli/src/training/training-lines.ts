@@ -18,6 +18,10 @@ export function lineOf(event: TrainEvent): string | undefined {
       return `${event.name} left: ${event.reason}`
     case 'workerRefused':
       return `${event.name} refused: ${event.reason}`
+    case 'auditDiffers':
+      return `step ${String(event.step)}: ${event.names.join(' and ')} computed leaf ${String(event.leaf)} with different bits; another worker settles it`
+    case 'workerQuarantined':
+      return `${event.name} (${event.host}, pid ${String(event.pid)}) computed wrong bits at step ${String(event.step)} and is not admitted again; the step is done again without it. Test that machine, and check the steps before with: lockstep verify`
     case 'evaluation':
       return `step ${String(event.step)}: validation loss ${significant(event.loss)}, top-1 ${percent(event.top1)}, top-5 ${percent(event.top5)} on ${count(event.samples)} pictures${event.best ? ', the best so far' : ''}`
     case 'learningRateDropped':

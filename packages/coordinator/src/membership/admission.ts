@@ -33,6 +33,15 @@ export function describeEnvironment(environment: Environment__Output | null): st
   return `TensorFlow ${tensorflow}, ${String(computeThreads)} compute thread(s), ${cpu}, ${platform}, Node ${node}`
 }
 
+/** A process that computed wrong bits does not come back under another membership. */
+export function refuseQuarantined(quarantined: ReadonlySet<string>, process: string): Refusal | null {
+  if (!quarantined.has(process)) return null
+  return {
+    code: 'WORKER_QUARANTINED',
+    message: `this worker (process ${process}) computed wrong bits in this run and is not admitted again: test this machine's memory and processor before a new worker is started on it`,
+  }
+}
+
 /** Before the worker computes anything: is it the same build? */
 export function refuseBuild(required: string, shown: string): Refusal | null {
   if (shown === required) return null

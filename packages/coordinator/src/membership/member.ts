@@ -21,6 +21,11 @@ export class Member {
     this.stream = stream
   }
 
+  /** What stays the same when the worker joins again: host and process id. */
+  get process(): string {
+    return `${this.host}/${String(this.pid)}`
+  }
+
   send(message: CoordinatorMessage): void {
     if (this.state !== 'gone' && this.stream.writable) this.stream.write(message)
   }

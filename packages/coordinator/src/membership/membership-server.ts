@@ -10,7 +10,16 @@ import type { SpanFinished__Output } from '@lockstep/shared/protocol/generated/l
 import type { Trouble__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Trouble.js'
 import type { WorkerMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
 import { HealthImplementation } from 'grpc-health-check'
-import { describeEnvironment, placeTaken, refuseBuild, refuseProbe, type Engine, type Refusal, type Requirements } from './admission.js'
+import {
+  describeEnvironment,
+  placeTaken,
+  refuseBuild,
+  refuseProbe,
+  refuseQuarantined,
+  type Engine,
+  type Refusal,
+  type Requirements,
+} from './admission.js'
 import { Member, type MemberStream } from './member.js'
 
 /** What a new member is told once it may work. */
@@ -59,6 +68,8 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
   readonly #server: Server = createServer()
   readonly #members = new Map<string, Member>()
   readonly #streams = new Set<MemberStream>()
+  /** Processes that computed wrong bits. */
+  readonly #quarantined = new Set<string>()
   #engine: Engine | null
   #count = 0
 
@@ -104,6 +115,12 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
     if (member === undefined) return
     member.send({ stop: { reason, rejoin } })
     this.#end(member, reason, false)
+  }
+
+  /** Ends every membership of a process and refuses it from now on. */
+  quarantine(process: string, reason: string): void {
+    this.#quarantined.add(process)
+    for (const member of [...this.#members.values()]) if (member.process === process) this.expel(member.worker, reason, false)
   }
 
   /** Tells everybody to go, waits a little for the messages to leave, and closes. */
@@ -174,7 +191,8 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
     member.host = hello.host
     member.pid = hello.pid
     member.environment = describeEnvironment(hello.environment)
-    const refusal = refuseBuild(this.#options.requirements.buildDigest, hello.buildDigest)
+    const { buildDigest } = this.#options.requirements
+    const refusal = refuseQuarantined(this.#quarantined, member.process) ?? refuseBuild(buildDigest, hello.buildDigest)
     if (refusal !== null) {
       this.#refuse(member, refusal)
       return

@@ -13,10 +13,14 @@ export function queueName(run: string, worker: string, opening: string): string 
   return `${queuePrefix(run)}${plain(worker)}-${opening}`
 }
 
-/** The same job has the same id, so that putting it into the queue again while it waits does not double it. Never an integer. */
+/**
+ * The same job has the same id, so that putting it into the queue again while it waits does not double it. Never an
+ * integer. A step that is done again is another job: the worker may still have the former one in hand.
+ */
 export function jobId(job: Job): string {
   const version = job.kind === 'span' ? job.step : job.version
-  return [job.kind, job.term, version, job.first, job.count].join('-')
+  const again = job.drops === undefined ? [] : [`d${String(job.drops)}`]
+  return [job.kind, job.term, version, job.first, job.count, ...again].join('-')
 }
 
 /** BullMQ allows no ":" and a pattern of SCAN knows *, ? and [: everything but letters, digits, "." and "-" is spelled out. */

@@ -30,7 +30,7 @@ export function overdueWorkers(state: RunState, nowMs: number): { worker: string
     const silentMs = nowMs - worker.lastHeardMs
     if (silentMs > SILENCE_MS) return [{ worker: worker.worker, reason: `silent for ${(silentMs / 1000).toFixed(1)} s` }]
     const idleMs = nowMs - worker.lastProgressMs
-    const busy = worker.leaves.length > 0 || worker.batches.length > 0
+    const busy = worker.leaves.length > 0 || worker.audits.length > 0 || worker.batches.length > 0
     if (busy && idleMs > progressDeadlineMs(worker)) {
       return [{ worker: worker.worker, reason: `no progress for ${(idleMs / 1000).toFixed(1)} s with work in hand` }]
     }

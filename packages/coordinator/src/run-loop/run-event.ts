@@ -3,7 +3,13 @@ import type { BatchCounts } from './run-state.js'
 /** What can happen to a run. Times are the coordinator's clock in milliseconds, put in by whoever brings the event. */
 export type RunEvent =
   | { readonly type: 'started' }
-  | { readonly type: 'workerJoined'; readonly worker: string; readonly leafSeconds: number; readonly nowMs: number }
+  | {
+      readonly type: 'workerJoined'
+      readonly worker: string
+      readonly leafSeconds: number
+      readonly nowMs: number
+      readonly process?: string
+    }
   /** Gone, politely or not: what it had in hand is given to the others. */
   | { readonly type: 'workerGone'; readonly worker: string }
   /** A heartbeat. `progress`: a counter grew since the last one. */
@@ -20,7 +26,20 @@ export type RunEvent =
       /** Where it began that something is not finite, in words. */
       readonly origin?: string
     }
+  /** An audited leaf is whole: as the one worker of `from` sent it, or (`counted`) as it is in the sum. `digest` is of its bits. */
+  | {
+      readonly type: 'leafCopied'
+      readonly step: number
+      readonly leaf: number
+      readonly from: readonly string[]
+      readonly counted: boolean
+      readonly digest: string
+    }
   | { readonly type: 'committed'; readonly version: number }
+  /** The provisional version is forgotten: its step may begin again. */
+  | { readonly type: 'dropped'; readonly version: number }
+  /** A worker that was started to settle a quarrel ended before it joined. */
+  | { readonly type: 'refereeGone' }
   | {
       readonly type: 'evaluationResult'
       readonly worker: string

@@ -22,14 +22,20 @@ export interface RunPlan {
   readonly learningRate: Recipe['learningRate']
   /** What becomes of a step whose loss or weights are not finite; left out: stop. */
   readonly nonFinite?: Recipe['nonFinite']
+  /** Which leaves are computed twice; left out: none. */
+  readonly audit?: { readonly seed: number; readonly share: number }
 }
 
 /** A worker as the run loop sees it. Times are the coordinator's clock, milliseconds, as events brought them. */
 export interface WorkerState {
   readonly worker: string
+  /** Host and process id: what tells one computer of leaves from another, over all its memberships. */
+  readonly process: string
   leafSeconds: number
   /** Leaves of the step under way that it was given and that are not covered yet. */
   leaves: number[]
+  /** Audited leaves of the step under way that it was asked for and has not sent, whether they are covered or not. */
+  audits: number[]
   /** Evaluation batches that it was given and that have no result yet. */
   batches: number[]
   lastHeardMs: number
@@ -46,8 +52,27 @@ export interface BatchCounts {
   readonly lossSum: number
 }
 
-/** `starting`: workers may join, but the weights are not there yet. */
-export type Phase = 'starting' | 'waiting' | 'stepping' | 'committing' | 'evaluating' | 'saving' | 'ended'
+/** An audited leaf as one worker sent it, whole. */
+export interface LeafCopy {
+  readonly worker: string
+  readonly process: string
+  /** Of its bits. */
+  readonly digest: string
+}
+
+/** An audited leaf of the step under way. */
+export interface AuditedLeaf {
+  readonly leaf: number
+  /** In the order of arrival, one a process. */
+  readonly copies: LeafCopy[]
+  /** What counts in the sum, once all of it does, and the workers it came from. */
+  counted: { readonly from: readonly string[]; readonly digest: string } | null
+  /** Nobody is left who could be compared: the step does not wait for it. */
+  waived: boolean
+}
+
+/** `starting`: workers may join, but the weights are not there yet. `dropping`: the provisional version is being forgotten. */
+export type Phase = 'starting' | 'waiting' | 'stepping' | 'dropping' | 'committing' | 'evaluating' | 'saving' | 'ended'
 
 export interface RunState {
   readonly plan: RunPlan
@@ -58,6 +83,19 @@ export interface RunState {
   workers: Record<string, WorkerState>
   /** Per leaf of the step under way: whether every chunk of every slice has it. */
   covered: boolean[]
+  /** Audited leaves of the step under way; it is committed only when all of them are settled. */
+  audits: AuditedLeaf[]
+  /** The provisional version is whole; its audits may not be settled. */
+  reduction: { readonly counts: BatchCounts; readonly finite: boolean; readonly origin?: string | undefined } | null
+  /** Process by membership, of everyone who was here, as far as leaves are audited. */
+  processes: Record<string, string>
+  /** Memberships of processes that computed wrong bits. */
+  quarantined: string[]
+  /** How many provisional versions were dropped. */
+  drops: number
+  /** Somebody was asked for who settles a quarrel, and has not come. */
+  refereeAwaited: boolean
+  loneWorkerTold: boolean
   /** Spans of the newest step, for the next one's plan. */
   spans: Span[]
   /** Results by batch number of the evaluation under way. */
@@ -84,6 +122,7 @@ export function initialRunState(plan: RunPlan, version: number, schedule: Schedu
     schedule,
     workers: {},
     covered: [],
+    ...{ audits: [], reduction: null, processes: {}, quarantined: [], drops: 0, refereeAwaited: false, loneWorkerTold: false },
     spans: [],
     evaluation: [],
     savedVersion,

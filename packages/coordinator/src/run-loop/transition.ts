@@ -1,10 +1,12 @@
 import { rateOfStep, scheduleAfterEvaluation, scheduleAfterStep } from '@lockstep/shared/optimizer/learning-rate.js'
+import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import { assignAudits, auditedIn, auditsSettled, beginAudits, quarantine, takeCopy } from './audits.js'
 import { planStep, splitLeaves, type Capacity } from './assignment.js'
 import { overdueWorkers, restartDeadlines } from './deadlines.js'
 import type { RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
+import { isDue, rangesOf, type BatchCounts, type RunState } from './run-state.js'
 import { stragglerAfterSpan } from './stragglers.js'
-import { isDue, rangesOf, type BatchCounts, type RunState, type WorkerState } from './run-state.js'
 
 /**
  * The run loop as a pure function: no clock, socket or random number inside. The shell (coordinator.ts) runs the effects
@@ -31,8 +33,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
     case 'started':
       return proceed(state, effects)
     case 'workerJoined':
-      state.workers[event.worker] = newWorker(event.worker, event.leafSeconds, event.nowMs)
-      return resumeWork(state, effects)
+      return joined(state, event, effects)
     case 'workerGone':
       Reflect.deleteProperty(state.workers, event.worker)
       return resumeWork(state, effects)
@@ -44,8 +45,15 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
       return covered(state, event)
     case 'stepReduced':
       return reduced(state, event, effects)
+    case 'leafCopied':
+      return copied(state, event, effects)
     case 'committed':
       return proceed(state, effects)
+    case 'dropped':
+      return state.phase === 'dropping' && event.version === state.version + 1 ? proceed(state, effects) : undefined
+    case 'refereeGone':
+      state.refereeAwaited = false
+      return state.phase === 'stepping' ? assignAudits(state, effects) : undefined
     case 'evaluationResult':
       return evaluated(state, event, effects)
     case 'checkpointWritten':
@@ -61,16 +69,17 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
   }
 }
 
-function newWorker(worker: string, leafSeconds: number, nowMs: number): WorkerState {
-  return {
-    worker,
-    leafSeconds: Math.max(leafSeconds, 1e-6),
-    leaves: [],
-    batches: [],
-    lastHeardMs: nowMs,
-    lastProgressMs: nowMs,
-    slowSpans: 0,
+function joined(state: RunState, event: RunEvent & { type: 'workerJoined' }, effects: RunEffect[]): void {
+  const { worker, leafSeconds, nowMs, process = worker } = event
+  const nothing = { leaves: [], audits: [], batches: [] }
+  state.workers[worker] = {
+    ...{ worker, process, leafSeconds: Math.max(leafSeconds, 1e-6), ...nothing, lastHeardMs: nowMs, lastProgressMs: nowMs, slowSpans: 0 },
   }
+  if ((state.plan.audit?.share ?? 0) > 0) state.processes[worker] = process
+  state.refereeAwaited = false
+  // perhaps there is somebody to compare with now
+  for (const audit of state.audits) audit.waived = false
+  resumeWork(state, effects)
 }
 
 /** What comes after a version is whole and committed: evaluation, checkpoint, end, or the next step. */
@@ -118,10 +127,14 @@ function beginStep(state: RunState, effects: RunEffect[]): void {
   state.phase = 'stepping'
   state.covered = new Array<boolean>(plan.leaves).fill(false)
   for (const worker of Object.values(state.workers)) worker.leaves = []
-  effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps) })
+  beginAudits(state, effects)
+  const audited = state.audits.map(({ leaf }) => leaf)
+  const checks = audited.length + state.quarantined.length === 0 ? {} : { audited, quarantined: [...state.quarantined] }
+  effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps), ...checks })
   forgive(state)
   state.spans = planStep(plan.leaves, capacities(state), state.spans)
   for (const span of state.spans) give(state, span.worker, span, span, effects)
+  assignAudits(state, effects)
 }
 
 /** Nobody who is left without leaves is measured: what is known of a slow worker fades, so that it is tried again. */
@@ -157,22 +170,49 @@ function give(
   const owner = state.workers[worker]
   if (owner === undefined) return
   // a deadline runs from the moment there is something to do
-  if (owner.leaves.length === 0) owner.lastProgressMs = Math.max(owner.lastProgressMs, state.tickMs ?? owner.lastProgressMs)
+  if (owner.leaves.length + owner.audits.length === 0) {
+    owner.lastProgressMs = Math.max(owner.lastProgressMs, state.tickMs ?? owner.lastProgressMs)
+  }
   owner.leaves.push(...Array.from({ length: count }, (_, index) => first + index))
-  effects.push({
-    type: 'assignSpan',
-    worker,
-    step: state.version,
-    span: { first, count },
-    hint: hint && { first: hint.first, count: hint.count },
-  })
+  owner.audits.push(...auditedIn(state, span).filter((leaf) => !owner.audits.includes(leaf)))
+  assignSpan(state, worker, { first, count }, hint && { first: hint.first, count: hint.count }, effects)
+}
+
+function assignSpan(state: RunState, worker: string, span: LeafRange, hint: LeafRange | null, effects: RunEffect[]): void {
+  const audited = auditedIn(state, span)
+  const checks = { ...(audited.length === 0 ? {} : { audited }), ...afterDrops(state) }
+  effects.push({ type: 'assignSpan', worker, step: state.version, span, hint, ...checks })
+}
+
+/** What a job says of versions that were dropped, if any were. */
+function afterDrops({ drops }: RunState): { drops?: number } {
+  return drops === 0 ? {} : { drops }
 }
 
 /** After somebody came or went: the wait may be over, and work without an owner needs one. */
 function resumeWork(state: RunState, effects: RunEffect[]): void {
   if (state.phase === 'waiting') return proceed(state, effects)
-  if (state.phase === 'stepping') return giveOrphans(state, effects)
+  if (state.phase === 'stepping') {
+    giveOrphans(state, effects)
+    return goOnAuditing(state, effects)
+  }
   if (state.phase === 'evaluating') return handOutBatches(state, effects)
+}
+
+/** Audits of somebody who went are given to others; those that nobody can do any more hold up nothing. */
+function goOnAuditing(state: RunState, effects: RunEffect[]): void {
+  if (state.audits.length === 0) return
+  if (Object.keys(state.workers).length === 0) {
+    // with the sum whole nobody has said so yet
+    if (state.reduction !== null) effects.push(nobodyLeft(state))
+    return
+  }
+  assignAudits(state, effects)
+  commitReduced(state, effects)
+}
+
+function nobodyLeft({ version }: RunState): RunEffect {
+  return { type: 'wait', reason: `no workers left at step ${String(version)}: waiting for one to join` }
 }
 
 function giveOrphans(state: RunState, effects: RunEffect[]): void {
@@ -180,7 +220,7 @@ function giveOrphans(state: RunState, effects: RunEffect[]): void {
   const orphans = state.covered.flatMap((done, leaf) => (done || owned.has(leaf) ? [] : [leaf]))
   if (orphans.length === 0) return
   if (Object.keys(state.workers).length === 0) {
-    effects.push({ type: 'wait', reason: `no workers left at step ${String(state.version)}: waiting for one to join` })
+    effects.push(nobodyLeft(state))
     return
   }
   for (const range of rangesOf(orphans)) {
@@ -192,11 +232,10 @@ function giveOrphans(state: RunState, effects: RunEffect[]): void {
 function reassign(state: RunState, only: string | undefined, effects: RunEffect[]): void {
   for (const worker of Object.values(state.workers)) {
     if (only !== undefined && worker.worker !== only) continue
-    for (const span of state.phase === 'stepping' ? rangesOf([...worker.leaves].sort((a, b) => a - b)) : []) {
-      effects.push({ type: 'assignSpan', worker: worker.worker, step: state.version, span, hint: null })
-    }
+    const leaves = [...new Set([...worker.leaves, ...worker.audits])].sort((a, b) => a - b)
+    for (const span of state.phase === 'stepping' ? rangesOf(leaves) : []) assignSpan(state, worker.worker, span, null, effects)
     for (const batches of state.phase === 'evaluating' ? rangesOf([...worker.batches].sort((a, b) => a - b)) : []) {
-      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches })
+      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches, ...afterDrops(state) })
     }
   }
 }
@@ -226,6 +265,31 @@ function covered(state: RunState, event: RunEvent & { type: 'leavesCovered' }): 
 
 function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, effects: RunEffect[]): void {
   if (state.phase !== 'stepping' || event.step !== state.version) return
+  state.reduction = { counts: event.counts, finite: event.finite, origin: event.origin }
+  commitReduced(state, effects)
+}
+
+function copied(state: RunState, event: RunEvent & { type: 'leafCopied' }, effects: RunEffect[]): void {
+  const liars = takeCopy(state, event, effects)
+  if (liars.length === 0) return commitReduced(state, effects)
+  // nothing of this step that came from them can be trusted, audited or not: it is done again without them
+  quarantine(state, liars, event.leaf, effects)
+  dropStep(state, effects)
+  state.phase = 'dropping'
+}
+
+function dropStep(state: RunState, effects: RunEffect[]): void {
+  state.drops += 1
+  state.audits = []
+  state.reduction = null
+  for (const worker of Object.values(state.workers)) worker.audits = []
+  effects.push({ type: 'dropStep', version: state.version + 1, drops: state.drops })
+}
+
+/** Commits the version once it is whole and its audits are settled. */
+function commitReduced(state: RunState, effects: RunEffect[]): void {
+  const event = state.reduction
+  if (event === null || state.phase !== 'stepping' || !auditsSettled(state)) return
   const { plan } = state
   const next = state.version + 1
   const loss = event.counts.lossSum / plan.globalBatch
@@ -234,7 +298,7 @@ function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, eff
   const skipped = event.finite && Number.isFinite(loss) ? null : nonFiniteWords(loss, next, event.origin)
   state.skips = skipped === null ? 0 : state.skips + 1
   if (skipped !== null) {
-    effects.push({ type: 'dropStep', version: next })
+    dropStep(state, effects)
     if (plan.nonFinite !== 'skip' || state.skips >= MOST_SKIPS) return failNonFinite(state, skipped, effects)
   }
   state.phase = 'committing'
@@ -249,6 +313,7 @@ function reduced(state: RunState, event: RunEvent & { type: 'stepReduced' }, eff
   state.schedule = schedule
   state.version = next
   for (const worker of Object.values(state.workers)) worker.leaves = []
+  state.reduction = null
 }
 
 function nonFiniteWords(loss: number, step: number, origin: string | undefined): string {
@@ -290,7 +355,7 @@ function handOutBatches(state: RunState, effects: RunEffect[]): void {
     const portion = free.splice(0, Math.max(1, Math.floor(free.length / (2 * workers.length))))
     worker.batches.push(...portion)
     for (const batches of rangesOf(portion))
-      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches })
+      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches, ...afterDrops(state) })
   }
 }
 
@@ -335,14 +400,14 @@ function stop(state: RunState, reason: string, effects: RunEffect[]): void {
         effects.push({ type: 'withdrawSpan', worker: worker.worker, step: state.version, span })
       }
     }
-    effects.push({ type: 'dropStep', version: state.version + 1 })
+    dropStep(state, effects)
   }
   // nothing is asked of anybody any more: no deadline runs while the checkpoint is written
   for (const worker of Object.values(state.workers)) {
     worker.leaves = []
     worker.batches = []
   }
-  if (state.phase !== 'committing' && state.phase !== 'starting') proceed(state, effects)
+  if (state.phase !== 'committing' && state.phase !== 'dropping' && state.phase !== 'starting') proceed(state, effects)
 }
 
 function tick(state: RunState, nowMs: number, effects: RunEffect[]): void {

@@ -13,6 +13,7 @@ export type TrainErrorCode =
   | 'WORKER_REFUSED_DATA'
   | 'WORKER_REFUSED_BUILD'
   | 'WORKER_REFUSED_RECIPE'
+  | 'WORKER_QUARANTINED' // it computed wrong bits
   | 'WORKER_LOST'
   | 'NO_WORKERS'
   | 'QUEUE_UNAVAILABLE'

@@ -12,6 +12,10 @@ export interface SpanJob {
   readonly count: number
   /** The span this worker will likely get at the next step, so that its input can be decoded in time. */
   readonly hint: { readonly step: number; readonly first: number; readonly count: number } | null
+  /** Leaves of the span that are audited: each is sent as a node of its own. Left out: none. */
+  readonly audited?: readonly number[]
+  /** How many provisional versions of this term were dropped before. Left out: none. */
+  readonly drops?: number
 }
 
 /** Compute the evaluation batches [first, first + count) with weights version `version`. */
@@ -21,6 +25,8 @@ export interface EvaluationJob {
   readonly version: number
   readonly first: number
   readonly count: number
+  /** How many provisional versions of this term were dropped before. Left out: none. */
+  readonly drops?: number
 }
 
 export type Job = SpanJob | EvaluationJob

@@ -211,7 +211,16 @@ export const recipeSchema = z
     epochs: z.number().positive().optional().describe('Passes over the training data; rounded up to whole steps.'),
     evaluation: evaluationSchema.prefault({}),
     audit: z
-      .strictObject({ share: z.literal(0).default(0).describe('Share of leaves computed twice. Not offered so far.') })
+      .strictObject({
+        share: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0)
+          .describe(
+            'Share of leaves computed twice, on different workers, and compared before the commit; 0: none. What it catches and costs: docs/audits.md.',
+          ),
+      })
       .prefault({})
       .describe('A check on workers that compute wrong bits.'),
     onBadSample: z.enum(['stop']).default('stop').describe('A record that cannot be read ends the run with its name.'),

@@ -43,13 +43,15 @@ export function isNode(leaves: number, range: LeafRange): boolean {
 /**
  * The maximal whole nodes inside a span, in leaf order: what a worker sends.
  * @param leaves M, the leaves of a step
+ * @param apart leaves that are nodes of their own, whatever is around them
  */
-export function maximalNodes(leaves: number, span: LeafRange): LeafRange[] {
+export function maximalNodes(leaves: number, span: LeafRange, apart: readonly number[] = []): LeafRange[] {
   const end = span.first + span.count
   const found: LeafRange[] = []
   const visit = (node: LeafRange): void => {
     if (node.first >= end || node.first + node.count <= span.first) return
-    if (node.first >= span.first && node.first + node.count <= end) {
+    const whole = node.first >= span.first && node.first + node.count <= end
+    if (whole && (node.count === 1 || !apart.some((leaf) => leaf >= node.first && leaf < node.first + node.count))) {
       found.push(node)
       return
     }

@@ -17,7 +17,7 @@ export class Exchange {
    * @param vector the whole flat weights vector
    */
   constructor(
-    identity: { readonly run: string; readonly term: number },
+    identity: { readonly run: string; readonly term: number; readonly worker?: string },
     layout: ParameterLayout,
     addresses: readonly string[],
     memory: WasmMemory,
@@ -25,7 +25,7 @@ export class Exchange {
   ) {
     const slices = slicesOf(layout.size, addresses.length)
     invariant(slices.length === addresses.length, 'the vector is cut into as many slices as have an address')
-    this.links = addresses.map((address, index) => new SliceLink(address, index))
+    this.links = addresses.map((address, index) => new SliceLink(address, index, undefined, identity.worker))
     this.sender = new NodeSender(identity, slices, this.links, memory)
     this.weights = new WeightsReceiver(identity, slices, this.links, vector)
   }

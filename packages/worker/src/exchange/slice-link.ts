@@ -1,5 +1,6 @@
 import { clientEndpoint } from '@lockstep/shared/protocol/endpoints.js'
 import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { memberMetadata } from '@lockstep/shared/protocol/member-metadata.js'
 import type { Acknowledgement__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
 import type { AveragerClient } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
 import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
@@ -43,6 +44,8 @@ export class SliceLink {
     private readonly address: string,
     private readonly index: number,
     private readonly limits: BackOffLimits = RECONNECT,
+    /** Identity of the membership. */
+    private readonly worker = '',
   ) {
     const { credentials, options } = clientEndpoint()
     this.client = new services.Averager(address, credentials, {
@@ -90,7 +93,7 @@ export class SliceLink {
   }
 
   private open(): ClientDuplexStream<Contribution, Acknowledgement__Output> {
-    const stream = this.client.Contribute()
+    const stream = this.client.Contribute(memberMetadata(this.worker))
     const live = (): boolean => this.stream === stream && !this.closed
     stream.on('data', (acknowledgement: Acknowledgement__Output) => {
       if (live()) this.acknowledged(acknowledgement)

@@ -37,7 +37,7 @@ export interface SessionParts {
 export async function work(parts: SessionParts, signal: AbortSignal): Promise<MembershipEnd | undefined> {
   const { membership, welcome, admitted, preparation, log, joined } = parts
   const { recipe, layout, compute, vector, slots, training, evaluation } = preparation
-  const identity = { run: welcome.run, term: welcome.term }
+  const identity = { run: welcome.run, term: welcome.term, worker: welcome.worker }
   const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
   const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector)
   const { global, micro, leaf } = recipe.batch
@@ -113,7 +113,7 @@ async function untilIdle(idle: Promise<void>, leafSeconds: number): Promise<void
 
 function pass(loop: SpanLoop, kind: MembershipNotice, message: CoordinatorMessage__Output): void {
   if (kind === 'committed' && message.committed) loop.onCommitted(message.committed.version)
-  if (kind === 'dropped' && message.dropped) loop.onDropped(message.dropped.version)
+  if (kind === 'dropped' && message.dropped) loop.onDropped(message.dropped.version, message.dropped.drops)
   if (kind === 'withdraw' && message.withdraw) {
     const { step, firstLeaf, leafCount } = message.withdraw
     loop.onWithdraw(step, { first: firstLeaf, count: leafCount })

@@ -47,6 +47,8 @@ export class SpanLoop {
   private fail!: (error: unknown) => void
   private inHand: InHand | undefined
   private committed = 0
+  /** Provisional versions that were dropped, as far as we heard. */
+  private drops = 0
   /** The version the engine holds. */
   private engineVersion: number | undefined
   private stopped = false
@@ -78,8 +80,10 @@ export class SpanLoop {
     if (inHand !== undefined && inHand.version < this.committed) this.abandon(inHand, 'the step is over')
   }
 
-  /** The provisional version never was. */
-  onDropped(version: number): void {
+  /** The provisional version never was. @param drops how many were dropped in this term, this one included */
+  onDropped(version: number, drops: number): void {
+    if (drops <= this.drops) return // a job has said so, and what came since is of the version made anew
+    this.drops = drops
     this.options.exchange.weights.forget(version)
     if (this.engineVersion === version) this.engineVersion = undefined
     if (this.inHand?.version === version) this.abandon(this.inHand, 'its weights were dropped')
@@ -116,6 +120,7 @@ export class SpanLoop {
       this.options.log.info({ job, stale: stale ?? 'stopped' }, 'dropping a job that is out of date')
       return
     }
+    this.forgetDropped(job)
     try {
       if (job.kind === 'span') await this.runSpan(job)
       else await this.runEvaluation(job)
@@ -126,6 +131,13 @@ export class SpanLoop {
     } finally {
       this.inHand = undefined
     }
+  }
+
+  /** A job can come before the message that a version was dropped, and the weights in hand may be that version. */
+  private forgetDropped({ drops = 0 }: Job): void {
+    if (drops <= this.drops) return
+    this.drops = drops
+    this.options.exchange.weights.close()
   }
 
   private get isGivenUp(): boolean {

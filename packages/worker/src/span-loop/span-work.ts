@@ -151,6 +151,7 @@ export class SpanWork {
       microBatches: this.tools.batch.leaf,
       held,
       firstAccumulator: this.nextAccumulator,
+      ...(this.job.audited === undefined ? {} : { apart: this.job.audited }),
     }).filter((instruction) => !concerns(instruction, this.sent))
   }
 

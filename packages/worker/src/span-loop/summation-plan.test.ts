@@ -86,6 +86,23 @@ describe('summationPlan', () => {
   })
 })
 
+describe('leaves apart', () => {
+  it.each([1, 2])('are sent as nodes of their own, and every other node is as large as it can be (%i micro-batches)', (microBatches) => {
+    for (const apart of [[3], [0], [7], [2, 3], [0, 5]]) {
+      const sent = follow(summationPlan({ leaves: 8, ranges: [{ first: 0, count: 8 }], microBatches, apart }))
+      const nodes = [...sent.keys()].map((key) => {
+        const [first = 0, count = 0] = key.split('+').map(Number)
+        return { first, count }
+      })
+      for (const leaf of apart) expect(sent.has(`${String(leaf)}+1`)).toBe(true)
+      for (const node of nodes) expect(sent.get(`${String(node.first)}+${String(node.count)}`)).toBe(definition(node, microBatches))
+      expect(nodes.reduce((sum, { count }) => sum + count, 0)).toBe(8)
+    }
+    const keys = [...follow(summationPlan({ leaves: 8, ranges: [{ first: 0, count: 8 }], microBatches, apart: [3] })).keys()]
+    expect(keys).toEqual(['0+2', '2+1', '3+1', '4+4'])
+  })
+})
+
 describe('afterWithdrawal', () => {
   it.each([
     { name: 'nothing done, all withdrawn', done: [], withdrawn: [2, 3, 4, 5], left: [] },

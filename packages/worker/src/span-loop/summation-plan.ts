@@ -46,6 +46,8 @@ export interface PlanOptions {
   readonly microBatches: number
   /** Nodes that are already summed in an accumulator, by {@link nodeKey}: after a withdrawal the plan is made anew around them. */
   readonly held?: ReadonlyMap<string, number>
+  /** Leaves that are sent as nodes of their own; the averager does the additions above them. */
+  readonly apart?: readonly number[]
   /** The first number for new accumulators. */
   readonly firstAccumulator?: number
 }
@@ -91,7 +93,7 @@ export function summationPlan(options: PlanOptions): Instruction[] {
   }
 
   for (const range of options.ranges) {
-    for (const node of maximalNodes(leaves, range)) plan.push({ kind: 'send', accumulator: sum(node), node })
+    for (const node of maximalNodes(leaves, range, options.apart)) plan.push({ kind: 'send', accumulator: sum(node), node })
   }
   return plan
 }
