@@ -11,6 +11,9 @@ const PROGRAM = fileURLToPath(new URL('../processes/training.js', import.meta.ur
 /** For a step to end and a checkpoint to be written. */
 const STOP_MS = 120_000
 
+/** Ctrl-C ends the training first, so that whoever measures it comes to clear up. */
+let interrupted = false
+
 /** A training whose coordinator is a process of its own, so that its memory and time can be told from ours. */
 export class TrainingProcess {
   readonly pid: number
@@ -38,16 +41,22 @@ export class TrainingProcess {
     const [program = '', ...args] = cores === undefined ? command : ['taskset', '-c', cores.join(','), ...command]
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] })
     await once(child, 'spawn')
-    return new TrainingProcess(child, child.pid ?? Number.NaN)
+    const training = new TrainingProcess(child, child.pid ?? Number.NaN)
+    process.once('SIGINT', () => {
+      interrupted = true
+      void training.stop()
+    })
+    return training
   }
 
-  /** Everything that happens, to the end of the training. @throws Error with the end of stderr when it failed */
+  /** Everything that happens, to the end of the training. @throws Error with the end of stderr when it failed, or when Ctrl-C ended it */
   async *events(): AsyncGenerator<TrainEvent, void> {
     const { stdout } = this.#child
     if (stdout === null) return
     const closed = once(this.#child, 'close')
     for await (const line of createInterface({ input: stdout })) yield JSON.parse(line) as TrainEvent
     const [code] = (await closed) as [number | null]
+    if (interrupted) throw new Error('interrupted')
     if (code !== 0) throw new Error(`the training ended with ${String(code)}: ${this.#errors}`)
   }
 
