@@ -50,6 +50,7 @@ function contribute(slice: SliceState, step: number, node: LeafRange, chunk: num
     chunk,
     body,
     statistics: null,
+    shared: null,
   }
   return slice.contribute(message)
 }

@@ -1,6 +1,8 @@
 import { workerData } from 'node:worker_threads'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
+import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
+import { MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
 import { bind, createServer } from '@lockstep/shared/protocol/endpoints.js'
 import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
 import { memberOf } from '@lockstep/shared/protocol/member-metadata.js'
@@ -16,6 +18,7 @@ import { WeightsStreams } from './weights-streams.js'
 /** The thread of one slice: its memory, its gRPC server, its share of every step. */
 
 const { options, host, insecureNetwork, counters } = workerData as SliceThreadData
+const CHUNK_BYTES = CHUNK_FLOATS * Float32Array.BYTES_PER_ELEMENT
 const outcomeCounts = new Int32Array(counters)
 const tell: (event: SliceEvent | SliceLeafCopy) => void = answerRequests((request) => handle(request as SliceRequest))
 const server = createServer()
@@ -55,7 +58,9 @@ async function start(): Promise<SliceReady> {
 
 function serveContributions(call: ServerDuplexStream<Contribution__Output, Acknowledgement>, state: SliceState): void {
   const worker = memberOf(call.metadata)
-  call.on('data', (contribution: Contribution__Output) => {
+  const reader = new MemoryReader()
+  call.on('data', (message: Contribution__Output) => {
+    const contribution = withBody(message, reader)
     const outcome = state.contribute(contribution, worker)
     Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
     const { step, firstLeaf, leafCount, chunk } = contribution
@@ -71,8 +76,19 @@ function serveContributions(call: ServerDuplexStream<Contribution__Output, Ackno
   call.on('end', () => {
     call.end()
   })
+  call.on('close', () => {
+    reader.close()
+  })
   // a broken stream: what was taken counts, the rest is sent again by someone
   call.on('error', () => undefined)
+}
+
+/** A body that lies in shared memory is copied out before it is acknowledged: after that its owner may write there again. */
+function withBody(contribution: Contribution__Output, reader: MemoryReader): Contribution__Output {
+  const { shared } = contribution
+  if (shared === null || shared.bytes > CHUNK_BYTES) return contribution
+  const body = Buffer.allocUnsafeSlow(shared.bytes)
+  return reader.read(shared, body) ? { ...contribution, body } : contribution
 }
 
 async function handle(request: SliceRequest): Promise<unknown> {
@@ -90,7 +106,10 @@ async function handle(request: SliceRequest): Promise<unknown> {
     case 'commit':
     case 'skip':
       if (request.type === 'commit') state.commit(request.version)
-      else state.skip(request.version)
+      else {
+        state.skip(request.version)
+        streams.forgetWritten()
+      }
       streams.abort(
         (version) => version < request.version,
         `weights version ${String(request.version)} was committed meanwhile; ask for that one`,
@@ -102,6 +121,7 @@ async function handle(request: SliceRequest): Promise<unknown> {
         `the provisional weights version ${String(request.version)} was dropped; forget what came of it`,
       )
       state.drop(request.version)
+      streams.forgetWritten()
       break
     case 'pin':
       state.pin(request.side)

@@ -1,6 +1,7 @@
 import { status, type ServerWritableStream } from '@grpc/grpc-js'
 import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { WeightsRequest__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
+import { SharedWeights } from './shared-weights.js'
 import type { SliceState } from './slice-state.js'
 
 type WeightsCall = ServerWritableStream<WeightsRequest__Output, WeightsChunk>
@@ -8,6 +9,8 @@ type WeightsCall = ServerWritableStream<WeightsRequest__Output, WeightsChunk>
 interface WeightsStream {
   readonly call: WeightsCall
   readonly version: number
+  /** The worker sees the same memory. */
+  readonly shared: boolean
   next: number
   /** Chunks given to gRPC that it has not sent yet. */
   inFlight: number
@@ -24,21 +27,23 @@ export class WeightsStreams {
   readonly #state: SliceState
   readonly #identity: { readonly run: string; readonly term: number }
   readonly #streams = new Set<WeightsStream>()
+  readonly #shared: SharedWeights
 
   constructor(state: SliceState, identity: { readonly run: string; readonly term: number }) {
     this.#state = state
     this.#identity = identity
+    this.#shared = new SharedWeights(state.chunks)
   }
 
   /** Serves one call, or ends it with FAILED_PRECONDITION. */
   open(call: WeightsCall): void {
-    const { run, term, version } = call.request
+    const { run, term, version, proofPath, proofInode, proof } = call.request
     const refusal = this.#refusalOf(run, term, version)
     if (refusal !== undefined) {
       end(call, status.FAILED_PRECONDITION, refusal)
       return
     }
-    const stream: WeightsStream = { call, version, next: 0, inFlight: 0 }
+    const stream: WeightsStream = { call, version, shared: this.#shared.proves(proofPath, proofInode, proof), next: 0, inFlight: 0 }
     this.#streams.add(stream)
     const forget = (): void => {
       this.#streams.delete(stream)
@@ -71,12 +76,19 @@ export class WeightsStreams {
       if (!this.#streams.has(stream)) return
       const chunk = stream.next++
       stream.inFlight++
-      call.write({ chunk, body: this.#state.weights(version, chunk) }, () => {
+      const weights = this.#state.weights(version, chunk)
+      const shared = stream.shared ? this.#shared.body(version, chunk, weights) : undefined
+      call.write(shared === undefined ? { chunk, body: weights } : { chunk, shared }, () => {
         stream.inFlight--
         this.#pump(stream)
       })
     }
     if (stream.next === this.#state.chunks && stream.inFlight === 0 && this.#streams.delete(stream)) call.end()
+  }
+
+  /** A version was dropped, or left out: nothing written for it in shared memory is right. */
+  forgetWritten(): void {
+    this.#shared.forget()
   }
 
   /** Ends the streams of versions that `gone` names with ABORTED: their buffers will be written to. */

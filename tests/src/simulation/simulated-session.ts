@@ -264,6 +264,7 @@ export class SimulatedSession {
           ...key,
           body,
           statistics: index === 0 && chunk === 0 ? { nonFiniteLayer: 0, ...statistics } : null,
+          shared: null,
         }
         this.links[index]?.send({
           ...key,

@@ -137,7 +137,7 @@ class Call {
     const { time, networkDelays } = world
     this.#back = new Channel(time, chance, networkDelays, place)
     const wire = {
-      request: { run: RUN, term, version },
+      request: { run: RUN, term, version, proofPath: '', proofInode: 0, proof: Buffer.alloc(0) },
       on: (_event: string, handler: () => void) => this.#handlers.push(handler),
       write: ({ chunk, body }: { chunk: number; body: unknown }, sent: () => void) => {
         this.#back.send(() => this.on.chunk(chunk, body as number))

@@ -15,6 +15,7 @@ export class Exchange {
    * @param addresses host:port of every slice, in parameter order
    * @param memory where the compute thread's accumulators lie
    * @param vector the whole flat weights vector
+   * @param shareMemory whether bodies travel through memory that both sides see, where there is such
    */
   constructor(
     identity: { readonly run: string; readonly term: number; readonly worker?: string },
@@ -22,12 +23,13 @@ export class Exchange {
     addresses: readonly string[],
     memory: WasmMemory,
     vector: SharedArrayBuffer,
+    shareMemory = true,
   ) {
     const slices = slicesOf(layout.size, addresses.length)
     invariant(slices.length === addresses.length, 'the vector is cut into as many slices as have an address')
     this.links = addresses.map((address, index) => new SliceLink(address, index, undefined, identity.worker))
     this.sender = new NodeSender(identity, slices, this.links, memory)
-    this.weights = new WeightsReceiver(identity, slices, this.links, vector)
+    this.weights = new WeightsReceiver(identity, slices, this.links, vector, shareMemory)
   }
 
   get bytesAcknowledged(): number {

@@ -7,13 +7,17 @@ import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/
 import type { Outcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Outcome.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
+import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import { ContributionBook, type BookEntry } from './contribution-book.js'
+import { UploadRing } from './upload-ring.js'
 
 /** Bytes sent and not acknowledged, a slice. Enough for a fast network's round trip, small beside everything else. */
 const FLIGHT_BYTES = 16 * 1024 * 1024
 /** A slice that cannot be reached for this long makes the worker leave: others can do its work. */
 const RECONNECT: BackOffLimits = { firstMs: 50, mostMs: 1000, limitMs: 10_000 }
+/** Below this a message costs less than the calls that spare its body. */
+const SHARED_FROM_BYTES = 32 * 1024
 /** The step has not begun at the slice: ask again soon. */
 const EARLY_RETRY_MS = 50
 
@@ -32,6 +36,9 @@ export class SliceLink {
   readonly client: AveragerClient
   /** Bytes acknowledged since the link was made. */
   bytesAcknowledged = 0
+  /** The slice sees the same memory: it showed that by handing out weights through it. */
+  sharesMemory = false
+  private ring: UploadRing | undefined
   private readonly book = new ContributionBook<OutgoingChunk>(FLIGHT_BYTES)
   private stream: ClientDuplexStream<Contribution, Acknowledgement__Output> | undefined
   private mustDrain = false
@@ -74,6 +81,7 @@ export class SliceLink {
     this.closed = true
     clearTimeout(this.timer)
     this.stream?.cancel()
+    this.leaveRing()
     for (const chunk of this.book.clear()) chunk.fail(this.closedError())
     this.client.close()
   }
@@ -88,8 +96,22 @@ export class SliceLink {
     while (!this.mustDrain) {
       const chunk = this.book.take()
       if (chunk === undefined) return
-      this.mustDrain = !stream.write(chunk.contribution)
+      this.mustDrain = !stream.write(this.outgoing(chunk.contribution))
     }
+  }
+
+  /** The message as it travels: with its body, or with the place where that lies. */
+  private outgoing(contribution: Contribution): Contribution {
+    const { body } = contribution
+    if (!this.sharesMemory || !(body instanceof Uint8Array) || body.length < SHARED_FROM_BYTES) return contribution
+    this.ring ??= UploadRing.create(FLIGHT_BYTES, CHUNK_FLOATS * 4)
+    const shared = this.ring?.place(body)
+    return shared === undefined ? contribution : { ...contribution, body: Buffer.alloc(0), shared }
+  }
+
+  private leaveRing(): void {
+    this.ring?.close()
+    this.ring = undefined
   }
 
   private open(): ClientDuplexStream<Contribution, Acknowledgement__Output> {
@@ -134,6 +156,8 @@ export class SliceLink {
   private broken(reason: string): void {
     this.stream?.cancel()
     this.stream = undefined
+    // the slice may still read what the broken stream brought: nothing is written there any more
+    this.leaveRing()
     this.book.recall()
     if (this.failures++ === 0) this.awaySinceMs = performance.now()
     const awayMs = performance.now() - this.awaySinceMs

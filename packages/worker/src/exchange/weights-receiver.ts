@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
+import { MemoryFile, MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import { chunkOf } from './node-chunks.js'
@@ -18,23 +20,27 @@ export class WeightsReceiver {
   bytesReceived = 0
   private fetch: WeightsFetch | undefined
   private readonly bytes: Uint8Array
+  private readonly sharing: Sharing
 
   constructor(
     private readonly identity: { readonly run: string; readonly term: number },
     private readonly slices: readonly Slice[],
     private readonly links: readonly SliceLink[],
     vector: SharedArrayBuffer,
+    /** Whether bodies may travel through memory that both sides see. */
+    shareMemory = true,
   ) {
     this.bytes = new Uint8Array(vector)
+    this.sharing = new Sharing(shareMemory)
   }
 
   /** Starts to receive a version, if it is not here or under way already. The vector must not be in use. */
   want(version: number): void {
     if (this.fetch?.version === version && !this.fetch.failed) return
     this.fetch?.cancel()
-    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, (body, offset) => {
-      this.bytes.set(body, offset)
-      this.bytesReceived += body.length
+    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, this.sharing, (byteOffset, length) => {
+      this.bytesReceived += length
+      return this.bytes.subarray(byteOffset, byteOffset + length)
     })
   }
 
@@ -49,12 +55,46 @@ export class WeightsReceiver {
 
   /** The version never was, or the membership is over: what was received of it is not used. */
   forget(version: number): void {
-    if (this.fetch?.version === version) this.close()
+    if (this.fetch?.version === version) this.forgetAll()
   }
 
   close(): void {
+    this.forgetAll()
+    this.sharing.close()
+  }
+
+  /** Nothing that was received, whatever its version, is used. */
+  forgetAll(): void {
     this.fetch?.cancel()
     this.fetch = undefined
+  }
+}
+
+/** What shows a slice that we see the same memory, and reads what it hands out there. */
+class Sharing {
+  readonly reader = new MemoryReader()
+  private readonly file: MemoryFile | undefined
+  private readonly proof = randomBytes(32)
+  private refused = false
+
+  constructor(wanted: boolean) {
+    this.file = wanted ? MemoryFile.create() : undefined
+    this.file?.write(this.proof, 0)
+  }
+
+  /** What a request says; nothing when bodies are to travel inline. */
+  get offer(): { proofPath?: string; proofInode?: number; proof?: Buffer } {
+    return this.file === undefined || this.refused ? {} : { proofPath: this.file.path, proofInode: this.file.inode, proof: this.proof }
+  }
+
+  /** The slice sees our memory, but we do not see its: bodies travel inline from now on. */
+  refuse(): void {
+    this.refused = true
+  }
+
+  close(): void {
+    this.file?.close()
+    this.reader.close()
   }
 }
 
@@ -73,7 +113,9 @@ class WeightsFetch {
     private readonly identity: { readonly run: string; readonly term: number },
     slices: readonly Slice[],
     private readonly links: readonly SliceLink[],
-    private readonly write: (body: Uint8Array, byteOffset: number) => void,
+    private readonly sharing: Sharing,
+    /** The part of the vector to be filled. */
+    private readonly part: (byteOffset: number, length: number) => Uint8Array,
   ) {
     this.missing = slices.length
     this.whole = new Promise((resolve, reject) => {
@@ -100,21 +142,29 @@ class WeightsFetch {
     const link = this.links[slice.index]
     if (link === undefined || this.failed) return
     const received = new Set<number>()
-    const call = link.client.Weights({ ...this.identity, version: this.version })
+    const call = link.client.Weights({ ...this.identity, version: this.version, ...this.sharing.offer })
     this.calls.add(call)
     call.on('data', (chunk: WeightsChunk__Output) => {
       if (!this.calls.has(call)) return
       const place = chunkOf(slice, chunk.chunk)
-      if (chunk.body.length !== place.floats * 4) {
+      const length = chunk.shared?.bytes ?? chunk.body.length
+      if (length !== place.floats * 4) {
         this.stop(
           new TrainError(
             'INTERNAL',
-            `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(chunk.body.length)} bytes instead of ${String(place.floats * 4)}`,
+            `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(length)} bytes instead of ${String(place.floats * 4)}`,
           ),
         )
         return
       }
-      this.write(chunk.body, place.offset * 4)
+      const part = this.part(place.offset * 4, length)
+      if (chunk.shared === null) part.set(chunk.body)
+      else if (this.sharing.reader.read(chunk.shared, part)) link.sharesMemory = true
+      else {
+        this.sharing.refuse()
+        call.cancel()
+        return
+      }
       received.add(chunk.chunk)
       if (received.size === chunksOf(slice)) this.finished(call)
     })

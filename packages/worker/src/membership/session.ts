@@ -39,7 +39,7 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const { recipe, layout, compute, vector, slots, training, evaluation } = preparation
   const identity = { run: welcome.run, term: welcome.term, worker: welcome.worker }
   const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
-  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector)
+  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector, recipe.run.exchange.sharedMemory === 'auto')
   const { global, micro, leaf } = recipe.batch
   const loop = new SpanLoop({
     term: welcome.term,

@@ -137,7 +137,7 @@ export class SpanLoop {
   private forgetDropped({ drops = 0 }: Job): void {
     if (drops <= this.drops) return
     this.drops = drops
-    this.options.exchange.weights.close()
+    this.options.exchange.weights.forgetAll()
   }
 
   private get isGivenUp(): boolean {
