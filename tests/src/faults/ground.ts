@@ -84,6 +84,9 @@ export class Ground {
 
   /** Large enough for two slices, of a chunk each. */
   #recipeOf(changes: Parameters<typeof recipeOf>[1]): Recipe {
-    return recipeOf(this.data, { ...changes, model: { name: 'vgg-a', width: 0.125, inputSize: 32, fullyConnected: [1024, 256], dropout: 0.5 } })
+    return recipeOf(this.data, {
+      ...changes,
+      model: { name: 'vgg-a', width: 0.125, inputSize: 32, fullyConnected: [1024, 256], dropout: 0.5 },
+    })
   }
 }

@@ -34,7 +34,9 @@ function cellsOf({ fault, trials, skipped }: Row): string[] {
   if (skipped !== undefined) return [fault, 'skipped', '', '', skipped]
   const passed = trials.filter((trial) => trial.passed).length
   const [different, unknown] = [false, undefined].map((state) => trials.filter(({ digestsEqual }) => digestsEqual === state).length)
-  const digests = [different === 0 ? '' : `${String(different)} DIFFER`, unknown === 0 ? '' : `${String(unknown)} not compared`].filter(Boolean)
+  const digests = [different === 0 ? '' : `${String(different)} DIFFER`, unknown === 0 ? '' : `${String(unknown)} not compared`].filter(
+    Boolean,
+  )
   const pauses = trials.map((trial) => trial.pauseSeconds).sort((a, b) => a - b)
   const [median = 0, worst = 0] = [pauses[Math.floor((pauses.length - 1) / 2)], pauses.at(-1)]
   const counts = new Map<string, number>()
