@@ -16,7 +16,7 @@ import { median } from './method/statistics.js'
 
 const WORKERS = 2
 const FAULT_AT = 8
-const STEPS = 16
+const STEPS = 200
 /** Milliseconds. */
 const LIMITS = { SIGKILL: 500, SIGSTOP: 3_500, resume: 5_000 }
 const LAUNCHER = fileURLToPath(new URL('../../packages/cli/bin/lockstep.mjs', import.meta.url))
@@ -36,10 +36,14 @@ async function reassignment(signal: 'SIGKILL' | 'SIGSTOP', base: string): Promis
   let faultMs: number | undefined
   let run = ''
   let ofLeaves = 0
-  for await (const event of train(recipe, { base })) {
+  let stepsSince = 0
+  const enough = new AbortController()
+  for await (const event of train(recipe, { base, signal: enough.signal })) {
     if (event.type === 'started') [run, ofLeaves] = [event.directory, event.leaves]
-    if (event.type === 'workerJoined') victim = event
-    if (event.type === 'step' && event.step === FAULT_AT && victim !== undefined) {
+    // one that was frozen joins again, as another member
+    if (event.type === 'workerJoined' && faultMs === undefined) victim = event
+    if (event.type === 'step' && faultMs !== undefined && ++stepsSince === 2) enough.abort('measured')
+    if (event.type === 'step' && event.step >= FAULT_AT && event.workers === WORKERS && faultMs === undefined && victim !== undefined) {
       faultMs = Date.now()
       process.kill(victim.pid, signal)
     }
@@ -92,9 +96,11 @@ async function resumption(base: string, number: number): Promise<Resumed> {
   })
   await first.ended
   const times: { step: number; ms: number }[] = []
-  await lockstep(['resume', run], base, ({ type, step = 0 }, ms) => {
+  const second = lockstep(['resume', run], base, ({ type, step = 0 }, ms) => {
     if (type === 'step') times.push({ step, ms })
-  }).ended
+    if (type === 'step' && step > last) second.kill()
+  })
+  await second.ended
   const [next] = times
   const beyond = times.find(({ step }) => step > last)
   if (next === undefined || beyond === undefined) throw new Error(`${run} did not go on`)

@@ -193,7 +193,7 @@ try {
   console.log(`\n${tableOf(looks).join('\n')}\n`)
   problems.push(...growth(looks))
   const log = await readFile(join(base, 'runs/disturbed/logs/coordinator.log'), 'utf8')
-  if (/MaxListenersExceeded/.test(log)) problems.push('listeners pile up')
+  if (log.includes('MaxListenersExceeded')) problems.push('listeners pile up')
   const stayed = await killedAndStartedAgain(pictures)
   console.log(`after SIGKILL of everything and a new start: ${stayed.length === 0 ? 'nothing is left behind' : stayed.join(', ')}`)
   if (stayed.length > 0) problems.push(`left behind: ${stayed.join(', ')}`)

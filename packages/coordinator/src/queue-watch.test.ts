@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { until } from './local-workers/doomed-parent.js'
 import { EmbeddedValkey } from './queue/embedded-valkey.js'
 import { SpanQueues } from './queue/span-queues.js'
-import { QueueWatch } from './queue-watch.js'
+import { doubtfulWorkers, QueueWatch } from './queue-watch.js'
 import { initialRunState, type RunState } from './run-loop/run-state.js'
 
 let directory: string
@@ -52,4 +52,10 @@ it('names the worker whose work vanished, once there is doubt, and no other', as
   await until(() => lost.length > 0)
   await new Promise((resolve) => setTimeout(resolve, 50))
   expect(lost).toEqual(['empty'])
+})
+
+it('doubts a worker whose leaves are covered and whose audit is not there', () => {
+  const state = stateOf()
+  for (const worker of Object.values(state.workers)) Object.assign(worker, { leaves: [], audits: worker.worker === 'full' ? [1] : [] })
+  expect(doubtfulWorkers(state, 1100)).toEqual(['full'])
 })

@@ -5,6 +5,13 @@ import type { RunState } from './run-loop/run-state.js'
 /** A worker with work in hand that shows no progress for so long may never have got it. Well below the deadline for being lost. */
 const DOUBT_MS = 1_000
 
+/** Workers whose work may have vanished from the queue. */
+export function doubtfulWorkers({ workers }: RunState, nowMs: number): string[] {
+  return Object.values(workers).flatMap(({ worker, leaves, audits, batches, lastProgressMs }) =>
+    leaves.length + audits.length + batches.length > 0 && nowMs - lastProgressMs > DOUBT_MS ? [worker] : [],
+  )
+}
+
 /**
  * Finds work that vanished from the queue without the connection breaking (somebody emptied the server): a worker that should
  * be busy, is not, and has nothing in its queue. A job in a worker's hands counts as held, so a slow one is not disturbed.
@@ -23,13 +30,11 @@ export class QueueWatch {
   }
 
   /** Looks after the workers that give rise to doubt; to be called now and then, while no job is on its way into a queue. */
-  look({ workers }: RunState, nowMs: number): void {
-    const doubtful = Object.values(workers).filter(
-      ({ leaves, batches, lastProgressMs }) => leaves.length + batches.length > 0 && nowMs - lastProgressMs > DOUBT_MS,
-    )
+  look(state: RunState, nowMs: number): void {
+    const doubtful = doubtfulWorkers(state, nowMs)
     if (this.#looking || doubtful.length === 0) return
     this.#looking = true
-    this.#examine(doubtful.map(({ worker }) => worker))
+    this.#examine(doubtful)
       .catch((error: unknown) => {
         this.#logger.warn({ err: error }, 'the queue could not be looked into')
       })

@@ -220,12 +220,9 @@ export class RunShell {
         logger.debug({ worker: effect.worker, step: effect.step, ...effect.span }, 'span assigned')
         return
       }
-      case 'assignEvaluation': {
-        const { worker, version, batches, drops } = effect
-        const job = { kind: 'evaluation' as const, term: this.#parts.preparation.term, version, first: batches.first, count: batches.count }
-        await this.#assign(worker, drops === undefined ? job : { ...job, drops })
+      case 'assignEvaluation':
+        await this.#assign(effect.worker, this.#evaluationJob(effect))
         return
-      }
       case 'withdrawSpan':
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
         return
@@ -306,6 +303,11 @@ export class RunShell {
     const next = hint === null ? null : { step: step + 1, first: hint.first, count: hint.count }
     const checks = { ...(audited === undefined ? {} : { audited }), ...(drops === undefined ? {} : { drops }) }
     return { kind: 'span', term: this.#parts.preparation.term, step, first: span.first, count: span.count, hint: next, ...checks }
+  }
+
+  #evaluationJob({ version, batches, drops }: RunEffect & { type: 'assignEvaluation' }): Job {
+    const { term } = this.#parts.preparation
+    return { kind: 'evaluation', term, version, first: batches.first, count: batches.count, ...(drops === undefined ? {} : { drops }) }
   }
 
   /** A worker that went while its job was on the way here has had its work given to others already. */

@@ -62,7 +62,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: "worker's connections cut",
     quick: true,
-    length: 'long',
+    length: 'short',
     start: behindRelay,
     disturb: async (run) => {
       const from = run.heard.length

@@ -9,7 +9,7 @@ import type { Fault } from './fault.js'
 import { losses } from './worker-faults.js'
 
 const GHOST = fileURLToPath(new URL('../support/ghost-contributor.js', import.meta.url))
-const ROUNDS = 12
+const ROUNDS = 60
 const WANTED = ['DUPLICATE', 'OTHER_RUN', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP', 'MALFORMED'] as const
 
 /** The averager's addresses as a local worker was told. */
@@ -22,15 +22,17 @@ function slicesOf(run: DisturbedRun): string[] {
 async function haunt(run: DisturbedRun): Promise<Record<string, number>> {
   const child = spawn(process.execPath, [GHOST, run.address, String(ROUNDS), ...slicesOf(run)], {
     env: computeEnvironment(process.env, 1),
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'ignore'],
   })
   run.cleanups.push(async () => {
     child.kill('SIGKILL')
   })
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-  const code = await new Promise((resolve) => child.on('close', resolve))
-  assert.equal(code, 0, `the ghost ended with ${String(code)}: ${output}`)
+  let ended = false
+  child.on('close', () => (ended = true))
+  await run.until("the ghost's end", () => (ended ? true : undefined))
+  assert.equal(child.exitCode, 0, `the ghost ended with ${String(child.exitCode)}: ${output}`)
   return JSON.parse(output.trim().split('\n').at(-1) ?? '{}') as Record<string, number>
 }
 

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { cp, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DisturbedRun } from './disturbed-run.js'
+import type { DisturbedRun } from './disturbed-run.js'
 import type { Fault } from './fault.js'
 
 /** Faults of what is stored: a disk that fills, pictures that rot. Both end the run with an error that names them. */
@@ -22,19 +22,15 @@ function unmount(folder: string): void {
 /** Fills what is left of a disk, to the last byte. */
 async function fill(path: string): Promise<void> {
   const file = await open(path, 'w')
-  try {
-    for (let bytes = 1024 * 1024; bytes >= 1; bytes = Math.floor(bytes / 2)) {
-      for (;;)
-        await file
-          .write(Buffer.alloc(bytes, 1))
-          .catch(() => undefined)
-          .then((written) => written ?? Promise.reject(new Error('full')))
-    }
-  } catch {
-    // it is full
-  } finally {
-    await file.close()
+  const isWritten = async (bytes: number): Promise<boolean> =>
+    await file.write(Buffer.alloc(bytes, 1)).then(
+      () => true,
+      () => false,
+    )
+  for (let bytes = 1024 * 1024; bytes >= 1; bytes = Math.floor(bytes / 2)) {
+    for (let more = true; more;) more = await isWritten(bytes)
   }
+  await file.close()
 }
 
 /** The one line of an error, which has to name what happened. */

@@ -7,8 +7,7 @@ import type { TrainEvent } from '@lockstep/coordinator/train-event.js'
 import { startCommand, type Ended, type Started } from '../support/command.js'
 import { commandOf, descendantsOf, isAlive } from '../support/process-facts.js'
 import { RemoteWorker, type RemoteWorkerOptions } from '../support/remote-worker.js'
-import { STEPS, type Ground } from './ground.js'
-import type { RunLength } from './fault.js'
+import type { Ground } from './ground.js'
 
 /** Longer than anything here takes on a busy machine; a wait that reaches it is a failure with a name. */
 const PATIENCE_MS = 90_000
@@ -39,7 +38,8 @@ export class DisturbedRun {
 
   constructor(
     readonly ground: Ground,
-    readonly length: RunLength,
+    /** Updates. */
+    readonly steps: number,
     /** Of the run's folder. */
     name: string,
     base = join(ground.base, 'runs'),
@@ -49,7 +49,7 @@ export class DisturbedRun {
 
   /** Starts the training. @param words more of the command line */
   async train(words: readonly string[] = [], environment: NodeJS.ProcessEnv = {}): Promise<void> {
-    const run = ['train', this.ground.recipe, '--run', this.directory, '--set', `steps=${String(STEPS[this.length])}`]
+    const run = ['train', this.ground.recipe, '--run', this.directory, '--set', `steps=${String(this.steps)}`]
     await this.#start([...run, ...words], environment)
   }
 
@@ -176,7 +176,7 @@ export class DisturbedRun {
 
   /** Waits for the coordinator's end, however it ends. */
   async end(): Promise<Ended> {
-    const deadlineMs = performance.now() + PATIENCE_MS + STEPS[this.length] * 500
+    const deadlineMs = performance.now() + PATIENCE_MS + this.steps * 500
     while (this.#ended === undefined) {
       if (performance.now() > deadlineMs) throw new Error('the run does not end')
       await sleep(50)

@@ -3,20 +3,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { packFolder } from '@lockstep/data/pack-folder.js'
 import { recipeText } from '@lockstep/shared/recipe/load.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { drawFolder } from '../support/picture-folder.js'
 import { recipeOf, trainToEnd } from '../support/training.js'
 import type { RunLength } from './fault.js'
 
-/** Updates of a run. Multiples of the evaluation's interval, so that a longer run passes through the same states. */
-export const STEPS: Readonly<Record<RunLength, number>> = { short: 40, long: 200 }
+const SHORT_STEPS = 40
+/** What one worker alone takes for a long run, seconds: longer than any fault and its end together. */
+const LONG_SECONDS = 16
+/** Long runs end with an evaluation, as short ones do. */
+const EVALUATION_STEPS = 20
 const PER_CLASS = 40
 
 /** What the undisturbed training came to. */
 export interface Reference {
+  /** Updates. */
+  readonly steps: number
   /** stateDigest of every step. */
   readonly digests: ReadonlyMap<number, string>
   /** At the end, after the last evaluation. */
   readonly stateDigest: string
+  readonly samplesPerSecond: number
 }
 
 /** What all trials share: the data, the recipe, and the trainings that nobody disturbed. */
@@ -32,7 +39,7 @@ export class Ground {
     const base = await mkdtemp(join(tmpdir(), 'lockstep-faults-'))
     const ground = new Ground(base)
     await packFolder({ input: await drawFolder(join(base, 'pictures'), PER_CLASS), output: ground.data, onBroken: 'stop' })
-    const recipe = recipeOf(ground.data, { workers: 2 })
+    const recipe = ground.#recipeOf({ workers: 2, steps: SHORT_STEPS })
     recipe.run.workers.minimum = 1
     await writeFile(ground.recipe, recipeText(recipe))
     await mkdir(join(base, 'runs'))
@@ -63,8 +70,23 @@ export class Ground {
   }
 
   async #train(length: RunLength): Promise<Reference> {
-    const recipe = recipeOf(this.data, { workers: 1, steps: STEPS[length] })
-    const { digests, summary } = await trainToEnd(recipe, { base: join(this.base, 'undisturbed') })
-    return { digests, stateDigest: summary.stateDigest }
+    const steps = length === 'short' ? SHORT_STEPS : await this.#longSteps()
+    const { digests, summary } = await trainToEnd(this.#recipeOf({ workers: 1, steps }), { base: join(this.base, 'undisturbed') })
+    return { steps, digests, stateDigest: summary.stateDigest, samplesPerSecond: summary.samplesPerSecond }
+  }
+
+  /** A fast machine needs more steps for the same time. */
+  async #longSteps(): Promise<number> {
+    const { samplesPerSecond } = await this.reference('short')
+    const steps = (LONG_SECONDS * samplesPerSecond) / this.#recipeOf({}).batch.global
+    return Math.max(2 * SHORT_STEPS, EVALUATION_STEPS * Math.ceil(steps / EVALUATION_STEPS))
+  }
+
+  /** Large enough for two slices, of a chunk each. */
+  #recipeOf(changes: Parameters<typeof recipeOf>[1]): Recipe {
+    return recipeOf(this.data, {
+      ...changes,
+      model: { name: 'vgg-a', width: 0.125, inputSize: 32, fullyConnected: [1024, 256], dropout: 0.5 },
+    })
   }
 }

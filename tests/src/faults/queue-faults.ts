@@ -62,7 +62,7 @@ export const QUEUE_FAULTS: readonly Fault[] = [
       const pid = run.queueServer
       assert(pid !== undefined, 'the embedded server runs')
       process.kill(pid, 'SIGKILL')
-      await run.event('warning', ({ message }) => /the queue server ended/.test(message))
+      await run.event('warning', ({ message }) => message.includes('the queue server ended'))
       await run.until('a new server', () => {
         const now = run.queueServer
         return now !== undefined && now !== pid && isAlive(now) ? true : undefined

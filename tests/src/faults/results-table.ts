@@ -33,7 +33,10 @@ export function tally(rows: readonly Row[]): { passed: number; failed: number; s
 function cellsOf({ fault, trials, skipped }: Row): string[] {
   if (skipped !== undefined) return [fault, 'skipped', '', '', skipped]
   const passed = trials.filter((trial) => trial.passed).length
-  const equal = trials.filter((trial) => trial.digestsEqual).length
+  const [different, unknown] = [false, undefined].map((state) => trials.filter(({ digestsEqual }) => digestsEqual === state).length)
+  const digests = [different === 0 ? '' : `${String(different)} DIFFER`, unknown === 0 ? '' : `${String(unknown)} not compared`].filter(
+    Boolean,
+  )
   const pauses = trials.map((trial) => trial.pauseSeconds).sort((a, b) => a - b)
   const [median = 0, worst = 0] = [pauses[Math.floor((pauses.length - 1) / 2)], pauses.at(-1)]
   const counts = new Map<string, number>()
@@ -42,7 +45,7 @@ function cellsOf({ fault, trials, skipped }: Row): string[] {
   return [
     fault,
     `${String(passed)} of ${String(trials.length)}`,
-    equal === trials.length ? 'all equal' : `${String(trials.length - equal)} DIFFER`,
+    digests.length === 0 ? 'all equal' : digests.join(', '),
     `${median.toFixed(1)} s, worst ${worst.toFixed(1)} s`,
     seen,
   ]

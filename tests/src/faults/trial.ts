@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { metricsOf } from '../support/training.js'
 import { DisturbedRun } from './disturbed-run.js'
 import type { Fault } from './fault.js'
-import { STEPS, type Ground, type Reference } from './ground.js'
+import type { Ground, Reference } from './ground.js'
 import { momentOf, type Window } from './moment.js'
 
 /** One repetition of one fault. */
@@ -12,8 +12,8 @@ export interface Trial {
   readonly repetition: number
   readonly seed: number
   readonly passed: boolean
-  /** Whether every step has the undisturbed run's digest; false as well when the run did not get there. */
-  readonly digestsEqual: boolean
+  /** Whether every step has the undisturbed run's digest; undefined when the run did not get to its end. */
+  readonly digestsEqual: boolean | undefined
   /** The longest time without a committed step from the fault on. */
   readonly pauseSeconds: number
   /** What was seen, in a few words. */
@@ -29,11 +29,11 @@ const LOG_LINES = 25
 /** Runs a training, disturbs it at the seeded moment, and compares every step's digest with the undisturbed ones. */
 export async function runTrial(fault: Fault, ground: Ground, repetition: number, seed: number): Promise<Trial> {
   const reference = await ground.reference(fault.length)
-  const run = new DisturbedRun(ground, fault.length, `${fault.name.replaceAll(/[^a-z0-9]+/gi, '-')}-${String(repetition)}`)
+  const run = new DisturbedRun(ground, reference.steps, `${fault.name.replaceAll(/[^a-z0-9]+/gi, '-')}-${String(repetition)}`)
   const moment = momentOf(fault.name, repetition, seed, WINDOW)
   const failure: string[] = []
   let seen = ''
-  let differences: string[] = ['the run did not end']
+  let differences: string[] | undefined
   try {
     await (fault.start === undefined ? run.train() : fault.start(run))
     await run.reached(moment.step)
@@ -56,14 +56,14 @@ export async function runTrial(fault: Fault, ground: Ground, repetition: number,
   await run.close()
   if (failure.length === 0) await rm(run.directory, { recursive: true, force: true })
   const passed = failure.length === 0
-  const digestsEqual = differences.length === 0
+  const digestsEqual = differences === undefined ? undefined : differences.length === 0
   return { fault: fault.name, repetition, seed, passed, digestsEqual, pauseSeconds: run.longestPauseSeconds, seen, failure }
 }
 
 /** In words, where a run's states differ from the undisturbed ones. */
 async function differencesOf(run: DisturbedRun, reference: Reference): Promise<string[]> {
   const { digests } = await metricsOf(run.directory)
-  const steps = Array.from({ length: STEPS[run.length] }, (_, index) => index + 1)
+  const steps = Array.from({ length: reference.steps }, (_, index) => index + 1)
   const parted = steps.find((step) => digests.get(step) !== reference.digests.get(step))
   const differences: string[] = []
   if (parted !== undefined) {

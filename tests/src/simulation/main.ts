@@ -64,11 +64,12 @@ function printFailure(seed: number, mutation: Mutation | undefined): void {
   print(`again: node tests/dist/simulation/main.js --seed ${String(seed)}${mutation === undefined ? '' : ` --mutation ${mutation}`}\n`)
 }
 
-function describe({ plan, slices, workers, faults, network }: Scenario): string[] {
+function describe({ plan, nonFiniteSteps, slices, workers, faults, network }: Scenario): string[] {
   const { learningRate, ...counts } = plan
   return [
     `plan: ${JSON.stringify(counts)}, rate ${JSON.stringify(learningRate.schedule)}`,
     `chunks of each slice: ${slices.join(', ')}; messages take ${String(network.leastMs)} to ${String(network.mostMs)} ms${network.spikes > 0 ? `, at times ${String(network.spikeMs)}` : ''}`,
+    ...(nonFiniteSteps.length === 0 ? [] : [`not finite: the updates of steps ${nonFiniteSteps.join(', ')}`]),
     ...workers.map(
       ({ joinsAtMs, leafMs, local, impostor }, index) =>
         `worker ${String(index)}: from ${joinsAtMs.toFixed(0)} ms, ${leafMs.toFixed(0)} ms a leaf${local ? ', local' : ''}${impostor === undefined ? '' : `, with another ${impostor}`}`,

@@ -51,6 +51,8 @@ export interface Fault {
 export interface Scenario {
   readonly seed: number
   readonly plan: RunPlan
+  /** Steps whose update is not finite: it is left out. */
+  readonly nonFiniteSteps: readonly number[]
   /** Chunks of every slice of the vector. */
   readonly slices: readonly number[]
   readonly workers: readonly WorkerPlan[]
@@ -64,7 +66,11 @@ export interface Scenario {
 /** The history of a seed. */
 export function scenarioOf(seed: number): Scenario {
   const chance = new Chance(seed, 'scenario')
-  const plan = planOf(chance)
+  // of a stream of its own: without such steps a seed is the history that it was
+  const nonFinite = new Chance(seed, 'non-finite')
+  const skips = nonFinite.happens(0.15)
+  const plan = { ...planOf(chance), ...(skips ? { nonFinite: 'skip' as const } : {}) }
+  const nonFiniteSteps = Array.from({ length: plan.steps }, (_, step) => step).filter(() => skips && nonFinite.happens(0.3))
   const minimum = plan.minimumWorkers
   const count = Math.max(minimum, chance.whole(1, 4))
   const leafMs = chance.between(20, 200)
@@ -91,7 +97,7 @@ export function scenarioOf(seed: number): Scenario {
         faultOf(chance, spanMs, count, slices.length),
       ).sort((a, b) => a.atMs - b.atMs)
   return {
-    ...{ seed, plan, slices, workers, faults },
+    ...{ seed, plan, nonFiniteSteps, slices, workers, faults },
     network: { leastMs: 0.2, mostMs: chance.pick([2, 10, 60]), spikes: chance.pick([0, 0.02, 0.1]), spikeMs: 400 },
     threads: { leastMs: 0.02, mostMs: 1, spikes: chance.pick([0, 0, 0.05]), spikeMs: 60 },
     checkpointMs: chance.pick([5, 100, 1_000]),

@@ -66,6 +66,8 @@ function* fewerWorkers(scenario: Scenario): Generator<Scenario> {
 function* smallerPlans(scenario: Scenario): Generator<Scenario> {
   const { plan, slices } = scenario
   for (const steps of below(plan.steps)) yield { ...scenario, plan: { ...plan, steps } }
+  for (const step of scenario.nonFiniteSteps)
+    yield { ...scenario, nonFiniteSteps: scenario.nonFiniteSteps.filter((other) => other !== step) }
   for (const leaves of below(plan.leaves)) yield { ...scenario, plan: { ...plan, leaves, globalBatch: leaves * 8 } }
   for (const count of below(slices.length)) {
     yield {

@@ -44,8 +44,9 @@ export class SimulatedSlice {
     const size = slice.size
     const options = { run: RUN, term, leaves: scenario.plan.leaves, slice, momentum: 0.9, decayRanges: [{ offset: 0, size, decay: 0 }] }
     const arena = new SymbolicArena((chunk, tree, range) => {
-      world.watch.aboutToUpdate(this, term, chunk, tree, range.rate)
+      const finite = world.watch.aboutToUpdate(this, term, chunk, tree, range.rate)
       if (world.mutation === 'dropBeforeCommit') arena.state.set(range.weights, arena.stateAt(range.weights) + 1)
+      return finite
     })
     this.state = new SymbolicSlice(options, arena, {
       covered: ({ first, count }) => this.#tell({ type: 'covered', attempt: this.#attempt, first, count }, tell),
@@ -76,11 +77,14 @@ export class SimulatedSlice {
         break
       case 'beginStep':
         this.#attempt = request.attempt
-        state.beginStep(request.step, request.rate)
+        state.beginStep(request.step, request.rate, request.audits)
         break
       case 'commit':
-        this.world.watch.aboutToCommit(this, request.version)
-        state.commit(request.version)
+      case 'skip':
+        if (request.type === 'commit') {
+          this.world.watch.aboutToCommit(this, request.version)
+          state.commit(request.version)
+        } else state.skip(request.version)
         streams.abort((version) => version < request.version, 'committed meanwhile')
         break
       case 'drop':
@@ -179,6 +183,7 @@ export class SimulatedAverager {
     invariant(version === this.committed + 1 && whole, 'only a whole provisional version is committed')
     this.committed = version
     this.#reducedSlices = 0
+    this.#attempt++
     this.#askAll({ type: 'commit', version }, done)
   }
 
@@ -187,6 +192,14 @@ export class SimulatedAverager {
     this.#attempt++
     this.#reducedSlices = 0
     this.#askAll({ type: 'drop', version }, done)
+  }
+
+  skip(version: number, done: () => void): void {
+    invariant(version === this.committed + 1, 'the version that is skipped to is the next one')
+    this.committed = version
+    this.#attempt++
+    this.#reducedSlices = 0
+    this.#askAll({ type: 'skip', version }, done)
   }
 
   /** Reads every chunk of the committed version at some moment within a time, as the state thread does, and gives it back. */

@@ -1,3 +1,4 @@
+import { doubtfulWorkers } from '@lockstep/coordinator/queue-watch.js'
 import type { RunEffect } from '@lockstep/coordinator/run-loop/run-effect.js'
 import type { RunEvent } from '@lockstep/coordinator/run-loop/run-event.js'
 import { initialRunState, type BatchCounts, type RunState } from '@lockstep/coordinator/run-loop/run-state.js'
@@ -63,8 +64,16 @@ export class SimulatedCoordinator {
     this.world.time.after(TICK_MS, this.place, () => {
       if (this.#over) return
       this.dispatch({ type: 'tick', nowMs: this.world.time.nowMs })
+      if (!this.#performing) this.#watchQueue()
       this.#tick()
     })
+  }
+
+  /** What QueueWatch does: work that vanished from the queue without a word is put in again. */
+  #watchQueue(): void {
+    for (const worker of doubtfulWorkers(this.state, this.world.time.nowMs)) {
+      this.queue.whenEmpty(worker, this.place, () => this.dispatch({ type: 'queueLost', worker }))
+    }
   }
 
   stop(): void {
@@ -109,7 +118,7 @@ export class SimulatedCoordinator {
     if (this.state.version > before.version + 1 || this.state.version < before.version) {
       throw new Violation('versions', `from version ${String(before.version)} to ${String(this.state.version)}`)
     }
-    if (!['tick', 'workerHeard', 'workerJoined', 'workerGone', 'spanFinished', 'queueLost'].includes(event.type))
+    if (!['tick', 'workerHeard', 'workerJoined', 'workerGone', 'spanFinished', 'queueLost', 'dropped'].includes(event.type))
       watch.progressMs = time.nowMs
   }
 
@@ -139,30 +148,35 @@ export class SimulatedCoordinator {
       case 'beginStep':
         return averager.beginStep(effect.step, effect.rate, done)
       case 'assignSpan': {
-        const { step, span, hint } = effect
+        const { step, span, hint, drops } = effect
+        if (effect.audited !== undefined) throw notAudited(effect)
         const next = hint === null ? null : { step: step + 1, first: hint.first, count: hint.count }
-        return this.#assign(effect.worker, { kind: 'span', term: this.term, step, first: span.first, count: span.count, hint: next }, done)
+        const job: Job = { kind: 'span', term: this.term, step, first: span.first, count: span.count, hint: next }
+        return this.#assign(effect.worker, drops === undefined ? job : { ...job, drops }, done)
       }
       case 'assignEvaluation': {
-        const { version, batches } = effect
-        return this.#assign(
-          effect.worker,
-          { kind: 'evaluation', term: this.term, version, first: batches.first, count: batches.count },
-          done,
-        )
+        const { version, batches, drops } = effect
+        const job: Job = { kind: 'evaluation', term: this.term, version, first: batches.first, count: batches.count }
+        return this.#assign(effect.worker, drops === undefined ? job : { ...job, drops }, done)
       }
       case 'withdrawSpan':
         membership.send(effect.worker, { withdraw: { step: effect.step, firstLeaf: effect.span.first, leafCount: effect.span.count } })
         return done()
       case 'commit':
-        return averager.commit(effect.version, () => {
+      case 'skipStep': {
+        const committed = (): void => {
           membership.broadcast({ committed: { version: effect.version } })
           this.dispatch({ type: 'committed', version: effect.version })
           done()
-        })
+        }
+        return effect.type === 'commit' ? averager.commit(effect.version, committed) : averager.skip(effect.version, committed)
+      }
       case 'dropStep':
-        membership.broadcast({ dropped: { version: effect.version } })
-        return averager.drop(effect.version, done)
+        return averager.drop(effect.version, () => {
+          membership.broadcast({ dropped: { version: effect.version, drops: effect.drops } })
+          this.dispatch({ type: 'dropped', version: effect.version })
+          done()
+        })
       case 'recordStep':
         return this.#recordStep(effect, done)
       case 'recordEvaluation':
@@ -176,8 +190,15 @@ export class SimulatedCoordinator {
         membership.expel(effect.worker)
         return done()
       case 'learningRateDropped':
+      case 'reportStraggler':
+      case 'warn':
       case 'wait':
         return done()
+      case 'auditSettled':
+      case 'auditDiffers':
+      case 'quarantineWorker':
+      case 'startWorker':
+        throw notAudited(effect)
       case 'finish':
         return this.#finish(effect.reason)
       case 'fail':
@@ -220,6 +241,11 @@ export class SimulatedCoordinator {
     this.membership.close()
     this.onFinish(reason)
   }
+}
+
+/** Simulated plans have no share of audited leaves. */
+function notAudited(effect: RunEffect): Violation {
+  return new Violation('audit', `nothing is audited, and yet ${JSON.stringify(effect)}`)
 }
 
 function shown(thing: RunEvent | RunEffect): string {

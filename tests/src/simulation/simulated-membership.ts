@@ -105,11 +105,11 @@ export class SimulatedMembership {
     const refusal = refuseProbe(HONEST, this.#engine, probe, '')
     if (refusal !== null) return this.#refuse(member, refusal)
     this.#engine ??= { fingerprint: probe.fingerprint, description: '' }
-    const { queue, place, averager, state } = this.coordinator
+    const { queue, place, averager } = this.coordinator
     queue.open(member.worker, place, () => {
       if (this.#members.get(member.worker) !== member) return
       member.state = 'admitted'
-      member.send({ admitted: { queueName: member.worker, version: Math.max(averager.committed, state.version) } })
+      member.send({ admitted: { queueName: member.worker, version: averager.committed } })
       this.world.note(() => `  ${member.name} is ${member.worker}`)
       this.news.joined(member.worker, probe.leafSeconds)
     })

@@ -62,6 +62,14 @@ export class SimulatedQueue {
     })
   }
 
+  /** Looks whether no job waits or is being worked on. */
+  whenEmpty(name: string, place: Place, act: () => void): void {
+    this.#reach(place, () => {
+      const queue = this.#queues.get(name)
+      if (queue !== undefined && queue.waiting.length + queue.active.size === 0) act()
+    })
+  }
+
   close(name: string): void {
     const queue = this.#queues.get(name)
     if (queue?.consumer) queue.consumer.open = false

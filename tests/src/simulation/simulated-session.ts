@@ -42,9 +42,13 @@ export class SimulatedSession {
   #busy = false
   #inHand: InHand | undefined
   #committed = 0
+  /** Provisional versions that were dropped, as far as we heard. */
+  #drops = 0
   #engineVersion: number | undefined
   #engineDigest = 0
   #stopped = false
+  /** Wakes the job in hand when a version is final. */
+  #onFinal: () => void = () => undefined
   #idle: () => void = () => undefined
 
   /** @param failed what a worker process ends for */
@@ -86,7 +90,7 @@ export class SimulatedSession {
 
   notice(message: CoordinatorMessage__Output): void {
     if (message.committed) this.#onCommitted(message.committed.version)
-    if (message.dropped) this.#onDropped(message.dropped.version)
+    if (message.dropped) this.#onDropped(message.dropped.version, message.dropped.drops)
     if (message.withdraw) {
       const { step, firstLeaf, leafCount } = message.withdraw
       this.#onWithdraw(step, { first: firstLeaf, count: leafCount })
@@ -95,10 +99,13 @@ export class SimulatedSession {
 
   #onCommitted(version: number): void {
     this.#committed = Math.max(this.#committed, version)
+    this.#onFinal()
     if (this.#inHand !== undefined && this.#inHand.version < this.#committed) this.#abandon(this.#inHand)
   }
 
-  #onDropped(version: number): void {
+  #onDropped(version: number, drops: number): void {
+    if (drops <= this.#drops) return
+    this.#drops = drops
     this.weights.forget(version)
     if (this.#engineVersion === version) this.#engineVersion = undefined
     if (this.#inHand?.version === version) this.#abandon(this.#inHand)
@@ -154,9 +161,17 @@ export class SimulatedSession {
     const version = job.kind === 'span' ? job.step : job.version
     const stale = job.term !== this.member.term || (version < this.#committed && version !== this.#engineVersion)
     if (this.#stopped || stale) return done()
+    this.#forgetDropped(job)
     if (job.kind === 'evaluation') this.#evaluate(job, done)
     else if (job.step < this.#committed) done()
     else this.#runSpan(job, done)
+  }
+
+  /** A job can come before the message that a version was dropped, and the weights in hand may be that version. */
+  #forgetDropped({ drops = 0 }: Job): void {
+    if (drops <= this.#drops) return
+    this.#drops = drops
+    this.weights.close()
   }
 
   #runSpan(job: SpanJob, done: () => void): void {
@@ -216,23 +231,36 @@ export class SimulatedSession {
     this.#engineVersion = undefined
     let waiting = true
     inHand.interrupt = () => {
+      this.#onFinal = () => undefined
       if (waiting) givenUp()
       waiting = false
     }
     if (inHand.aborted) return inHand.interrupt()
-    this.weights.receive(version, (received) => {
-      if (!waiting) return
-      waiting = false
-      if (received !== 'whole') {
-        if (received === 'unreachable') this.failed()
-        return givenUp()
-      }
-      this.computer.compute(0.05, () => {
-        this.#engineDigest = digestOf(this.weights.vector)
-        if (!inHand.aborted) this.#engineVersion = version
-        ready()
+    const receive = (): void =>
+      this.weights.receive(version, (received) => {
+        if (!waiting) return
+        waiting = false
+        if (received !== 'whole') {
+          if (received === 'unreachable') this.failed()
+          return givenUp()
+        }
+        this.computer.compute(0.05, () => {
+          this.#engineDigest = digestOf(this.weights.vector)
+          if (!inHand.aborted) this.#engineVersion = version
+          ready()
+        })
       })
-    })
+    this.#whenFinal(version, receive)
+  }
+
+  /** What was received of a version before it was final may have been dropped since. */
+  #whenFinal(version: number, act: () => void): void {
+    if (this.#committed >= version) return act()
+    this.#onFinal = () => {
+      if (this.#committed < version) return
+      this.#onFinal = () => undefined
+      act()
+    }
   }
 
   #send(

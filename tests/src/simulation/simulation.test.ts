@@ -20,7 +20,16 @@ describe('disturbed histories', () => {
     for (const outcome of ['ACCEPTED', 'DUPLICATE', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP']) {
       expect([outcome, counts.get(`contribution ${outcome}`) ?? 0]).not.toEqual([outcome, 0])
     }
-    for (const effect of ['expelWorker', 'withdrawSpan', 'dropStep', 'learningRateDropped', 'recordEvaluation', 'writeCheckpoint']) {
+    for (const effect of [
+      'expelWorker',
+      'withdrawSpan',
+      'dropStep',
+      'skipStep',
+      'reportStraggler',
+      'learningRateDropped',
+      'recordEvaluation',
+      'writeCheckpoint',
+    ]) {
       expect([effect, counts.get(`effect ${effect}`) ?? 0]).not.toEqual([effect, 0])
     }
   })

@@ -18,6 +18,14 @@ export class SymbolicBody {
   ) {}
 }
 
+/** A place in the memory: a contribution can be copied to it, and the state of another place. */
+export class SymbolicBytes {
+  constructor(
+    readonly offset: number,
+    readonly set: (source: SymbolicBody | SymbolicBytes) => void,
+  ) {}
+}
+
 /** A memory of expressions instead of floats, with the calls of the arena that a slice makes. */
 export class SymbolicArena {
   /** Digests of chunks of weights and velocity, by the byte offset at which they begin. */
@@ -25,8 +33,11 @@ export class SymbolicArena {
   readonly #gradients = new Map<number, { chunk: number; tree: GradientTree }>()
   #end = 64
 
-  /** @param onUpdate told when a sum is about to become an update: the one place where gradients become weights */
-  constructor(private readonly onUpdate: (chunk: number, tree: GradientTree, update: UpdateRange) => void) {}
+  /**
+   * @param onUpdate told when a sum is about to become an update: the one place where gradients become weights; it says
+   *   whether what comes out is finite
+   */
+  constructor(private readonly onUpdate: (chunk: number, tree: GradientTree, update: UpdateRange) => boolean) {}
 
   allocate(floats: number): number {
     const offset = this.#end
@@ -34,8 +45,11 @@ export class SymbolicArena {
     return offset
   }
 
-  bytes(offset: number): { set(body: SymbolicBody): void } {
-    return { set: ({ chunk, tree }) => void this.#gradients.set(offset, { chunk, tree }) }
+  bytes(offset: number, floats: number): SymbolicBytes {
+    return new SymbolicBytes(offset, (source) => {
+      if (source instanceof SymbolicBody) this.#gradients.set(offset, { chunk: source.chunk, tree: source.tree })
+      else for (let at = 0; at < floats * 4; at += CHUNK_BYTES) this.state.set(offset + at, this.stateAt(source.offset + at))
+    })
   }
 
   add(destination: number, left: number, right: number): void {
@@ -46,12 +60,12 @@ export class SymbolicArena {
 
   update(range: UpdateRange): boolean {
     const { chunk, tree } = this.#gradient(range.gradient)
-    this.onUpdate(chunk, tree, range)
+    const finite = this.onUpdate(chunk, tree, range)
     const state = { weights: this.stateAt(range.weights), velocity: this.stateAt(range.velocity) }
     const next = updatedChunk(state, tree, chunk, Math.fround(range.rate))
     this.state.set(range.nextWeights, next.weights)
     this.state.set(range.nextVelocity, next.velocity)
-    return true
+    return finite
   }
 
   stateAt(offset: number): number {

@@ -39,8 +39,11 @@ export function digestOf(weights: readonly number[]): number {
   return weights.reduce(mix, 1)
 }
 
-/** The history that one process alone gives: by the definitions, without any of the code under test but the schedule. */
-export function undisturbedHistory(plan: RunPlan, chunks: number): VersionRecord[] {
+/**
+ * The history that one process alone gives: by the definitions, without any of the code under test but the schedule.
+ * @param nonFiniteSteps steps whose update is left out
+ */
+export function undisturbedHistory(plan: RunPlan, chunks: number, nonFiniteSteps: readonly number[]): VersionRecord[] {
   const first = Array.from({ length: chunks }, (_, chunk) => ({ weights: mix(chunk, 5), velocity: 0 }))
   let schedule = initialSchedule(plan.learningRate)
   let record: VersionRecord = {
@@ -57,7 +60,8 @@ export function undisturbedHistory(plan: RunPlan, chunks: number): VersionRecord
     const rate = rateOfStep(plan.learningRate, schedule, step, plan.steps)
     const gradient = byDefinition(0, plan.leaves, (leaf): GradientTree => leafGradient(step, leaf, digest, 0), sumOf)
     const statistics = byDefinition(0, plan.leaves, (leaf) => leafStatistics(step, leaf, digest), addedStatistics)
-    const state = record.chunks.map((chunk, index) => updatedChunk(chunk, gradient, index, Math.fround(rate)))
+    const isLeftOut = nonFiniteSteps.includes(step)
+    const state = record.chunks.map((chunk, index) => (isLeftOut ? chunk : updatedChunk(chunk, gradient, index, Math.fround(rate))))
     schedule = scheduleAfterStep(plan.learningRate, schedule, step + 1)
     record = { chunks: state, digest: digestOf(state.map(({ weights }) => weights)), statistics, rate, schedule, evaluation: undefined }
     if (isEvaluated(plan, step + 1)) {

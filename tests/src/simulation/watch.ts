@@ -21,7 +21,7 @@ export class Watch {
   constructor(scenario: Scenario) {
     this.#scenario = scenario
     const chunks = scenario.slices.reduce((sum, count) => sum + count, 0)
-    this.history = undisturbedHistory(scenario.plan, chunks)
+    this.history = undisturbedHistory(scenario.plan, chunks, scenario.nonFiniteSteps)
   }
 
   get finalVersion(): number {
@@ -34,8 +34,11 @@ export class Watch {
     return record
   }
 
-  /** A sum is about to become an update: it must be that of all leaves, in the tree's order, of this step and term alone. */
-  aboutToUpdate(slice: SimulatedSlice, term: number, chunk: number, tree: GradientTree, rate: number): void {
+  /**
+   * A sum is about to become an update: it must be that of all leaves, in the tree's order, of this step and term alone.
+   * @returns whether the update is finite: where it is not, that shows in one chunk alone
+   */
+  aboutToUpdate(slice: SimulatedSlice, term: number, chunk: number, tree: GradientTree, rate: number): boolean {
     const step = slice.state.committed
     const { digest } = this.#at(step)
     const fault = treeFault(tree, 0, this.#scenario.plan.leaves, (leaf) => {
@@ -49,6 +52,11 @@ export class Watch {
     if (rate !== this.#at(step + 1).rate) {
       throw new Violation('schedule', `step ${String(step)} uses rate ${String(rate)} instead of ${String(this.#at(step + 1).rate)}`)
     }
+    return !this.#isLeftOut(step) || chunk !== step % this.#at(step).chunks.length
+  }
+
+  #isLeftOut(step: number): boolean {
+    return this.#scenario.nonFiniteSteps.includes(step)
   }
 
   /** The committed version is to be read by whoever still needs it. */
@@ -99,7 +107,7 @@ export class Watch {
     if (leaf >= 0) throw new Violation('cover', `step ${String(step)} is whole, and leaf ${String(leaf)} was not told as covered`)
   }
 
-  stepRecorded({ version, loss, top1, rate, schedule }: Effect<'recordStep'>): void {
+  stepRecorded({ version, loss, top1, rate, schedule, skipped }: Effect<'recordStep'>): void {
     if (version !== this.#recorded + 1)
       throw new Violation('versions', `step ${String(version)} is recorded after ${String(this.#recorded)}`)
     this.#recorded = version
@@ -110,8 +118,9 @@ export class Watch {
       top1: correctTop1 / samples,
       rate: record.rate,
       schedule: record.schedule,
+      isLeftOut: this.#isLeftOut(version - 1),
     }
-    same('step', `step ${String(version)}`, { loss, top1, rate, schedule }, right)
+    same('step', `step ${String(version)}`, { loss, top1, rate, schedule, isLeftOut: skipped !== undefined }, right)
   }
 
   evaluationRecorded({ version, metrics }: Effect<'recordEvaluation'>): void {

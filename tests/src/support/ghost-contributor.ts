@@ -13,10 +13,12 @@ import { createWorkerLog } from '@lockstep/worker/worker-log.js'
 
 /**
  * A contributor nobody asked: it computes leaf 0 of every step it can catch, truly, and sends it twice, late, and spoiled
- * in every way that the averager has a word for. Words: JOIN STEPS SLICE…. Its last line is the outcomes, counted.
+ * in every way that the averager has a word for, until it has heard every word or for so many rounds. Words: JOIN ROUNDS SLICE….
+ * Its last line is the outcomes, counted.
  */
 
-const [join = '', steps = '1', ...slices] = process.argv.slice(2)
+const [join = '', rounds = '1', ...slices] = process.argv.slice(2)
+const WANTED = ['DUPLICATE', 'OTHER_RUN', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP', 'MALFORMED']
 const LEAF = 0
 
 async function welcomeOf(): Promise<Welcome__Output> {
@@ -46,7 +48,7 @@ async function trueLeaf(step: number, weights: Float32Array, { recipe, compute, 
   new Float32Array(vector).set(weights)
   await compute.setWeights()
   const position = positionOf(recipe.batch, step, LEAF, 0)
-  training.plan([position])
+  training.plan([position, positionOf(recipe.batch, step + 1, LEAF, 0)])
   const { byteOffset, statistics } = await compute.gradient(await training.take(position), 0, 'copy')
   return { values: new Float32Array(compute.memory.buffer, byteOffset, layout.size).slice(), statistics }
 }
@@ -69,32 +71,36 @@ const preparation = await prepare(welcome, undefined, createWorkerLog('ghost'))
 const sender = { run: welcome.run, term: welcome.term }
 const client = new ContributionClient(slices, preparation.layout.size, sender)
 const node = { first: LEAF, count: 1 }
+const outcomes: Record<string, number> = {}
 let sent = 0
+let step = (await committedVersion(client)) + 1
 let late: { step: number; values: Float32Array; statistics: NodeStatistics } | undefined
-for (let round = 0; round < Number(steps); round++) {
-  const step = await committedVersion(client)
+for (let round = 0; round < Number(rounds) && WANTED.some((outcome) => outcomes[outcome] === undefined); round++) {
+  // as workers do: the weights of the next step are asked for before they exist
   const weights = await client.weights(step).catch(() => undefined)
-  if (weights === undefined) continue
+  if (weights === undefined) {
+    step = (await committedVersion(client)) + 1
+    continue
+  }
   const { values, statistics } = await trueLeaf(step, weights, preparation)
   const first = client.chunks()[0]
   invariant(first, 'a vector has a chunk')
+  for (const copy of [{ step, values, statistics }, { step, values, statistics }, ...(late === undefined ? [] : [late])]) {
+    for (const address of client.chunks()) {
+      await client.send(copy.step, node, copy.values, address, { statistics: address === first ? copy.statistics : null })
+      sent++
+    }
+  }
   for (const changes of spoiled(step, welcome.term)) {
     // garbage in every one that is refused: were it taken, the digests would part
     await client.send(step, node, new Float32Array(values.length).fill(7), first, { statistics, ...changes })
     sent++
   }
-  for (const copy of [{ step, values, statistics }, { step, values, statistics }, ...(late === undefined ? [] : [late])]) {
-    for (const address of client.chunks()) {
-      await client.send(copy.step, node, copy.values, address, {
-        statistics: address === first || address.chunk === 0 ? copy.statistics : null,
-      })
-      sent++
-    }
-  }
   late = { step, values, statistics }
+  step++
+  for (const key of Object.keys(outcomes)) Reflect.deleteProperty(outcomes, key)
+  for (const { outcome } of await client.outcomes(sent)) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
 }
-const outcomes: Record<string, number> = {}
-for (const { outcome } of await client.outcomes(sent)) outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
 client.close()
 process.stdout.write(`${JSON.stringify(outcomes)}\n`)
 process.exit(0)

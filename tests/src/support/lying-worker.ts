@@ -10,7 +10,7 @@ const [name = '', step = '', first = '', leaves = ''] = (process.env.LOCKSTEP_TE
 type Send = (this: SliceLink, chunk: OutgoingChunk) => void
 
 if (process.argv[process.argv.indexOf('--name') + 1] === name) {
-  const honest = Reflect.get<SliceLink, 'send'>(SliceLink.prototype, 'send') as Send
+  const honest = Reflect.get<SliceLink, 'send'>(SliceLink.prototype, 'send')
   const lie: Send = function (chunk) {
     const { contribution } = chunk
     const isTheNode = chunk.step === Number(step) && chunk.firstLeaf === Number(first) && chunk.leafCount === Number(leaves)

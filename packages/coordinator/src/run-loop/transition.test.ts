@@ -164,8 +164,12 @@ describe('a step that is not finite, with nonFinite: skip', () => {
       version: 1,
       skipped: 'the loss is no longer finite at step 1 (loss NaN); it began in layer fc1',
     })
+    // the word that the version was dropped is of a step that is over
+    run.send({ type: 'dropped', version: 1 })
+    expect(run.effects).toEqual([])
     run.send({ type: 'committed', version: 1 })
     expect(run.effects[0]).toMatchObject({ type: 'beginStep', step: 1 })
+    expect(run.effects[1]).toMatchObject({ type: 'assignSpan', step: 1, drops: 1 })
     run.step()
     expect(run.kinds()).toBe('commit recordStep beginStep assignSpan')
     expect(run.effects[1]).not.toHaveProperty('skipped')
