@@ -230,6 +230,7 @@ describe('Exchange against the averager', () => {
     await peer.send(0, { first: 0, count: 4 })
     await reduced
     await averager.commit(1)
+    loop.onCommitted(1)
     await loop.run(job)
     peer.expectWeights(averager)
     const { bytesReceived } = peer.exchange.weights
