@@ -95,6 +95,17 @@ describe('the same bits', () => {
   )
 
   it(
+    'with every body inline instead of through memory that both sides see',
+    async () => {
+      const recipe = recipeOf(pictures, { workers: 2 })
+      const exchange = { ...recipe.run.exchange, sharedMemory: 'off' as const }
+      const trained = await trainToEnd({ ...recipe, run: { ...recipe.run, exchange } }, { base: join(base, 'runs') })
+      expect(proof(trained)).toEqual(proof(reference))
+    },
+    3 * MINUTES,
+  )
+
+  it(
     'with the averager in three slices',
     async () => {
       const recipe = recipeOf(pictures, { workers: 2 })
