@@ -1,5 +1,4 @@
-import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import { decodePicture, decodingReason, type Picture } from './picture.js'
+import { decodePicture, decodingError, type Picture } from './picture.js'
 import type { SampleSource } from './sample-folder.js'
 
 /**
@@ -26,10 +25,7 @@ export class PictureReader {
     if (kept !== undefined) return kept
     const encoded = await this.source.read(i)
     const picture = await decodePicture(encoded, shortSide).catch((error: unknown) => {
-      throw new TrainError(
-        'DATA_CORRUPT',
-        `${this.source.place(i)} cannot be decoded (${decodingReason(error)}): replace or remove the picture, and pack again`,
-      )
+      throw decodingError(error, this.source.place(i), 'replace or remove the picture, and pack again')
     })
     if (shortSide === this.keepScale && !this.kept.has(i)) this.keep(i, picture)
     return picture

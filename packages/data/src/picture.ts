@@ -1,3 +1,4 @@
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import sharp, { type Sharp } from 'sharp'
 
 // Parallelism is over pictures, and each is decoded once: threads inside one picture and libvips' own cache only cost memory.
@@ -20,6 +21,19 @@ export const decoderVersion = `sharp ${sharp.versions.sharp}, libvips ${sharp.ve
 /** Why a picture could not be decoded, on one line. */
 export function decodingReason(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]?.replace(/^Input buffer /, 'the file ') ?? ''
+}
+
+/** What libraries say when the process, not the picture, is in trouble. */
+const EXHAUSTED = /out of memory|cannot allocate|error creating thread|resource temporarily unavailable|bad_alloc/i
+
+/**
+ * The error for a picture that could not be decoded: its own fault, or that of a process without memory.
+ * @param place where it is @param remedy what to do about a bad picture
+ */
+export function decodingError(error: unknown, place: string, remedy: string): TrainError {
+  const reason = decodingReason(error)
+  if (!EXHAUSTED.test(reason)) return new TrainError('DATA_CORRUPT', `${place} cannot be decoded (${reason}): ${remedy}`)
+  return new TrainError('MEMORY', `out of memory while decoding ${place} (${reason}): use fewer workers here, or a smaller batch.micro`)
 }
 
 /** EXIF rotation applied, transparency over white, any colour space to sRGB (embedded profiles are followed), 16 bits to 8, first frame. */

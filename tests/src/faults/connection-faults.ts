@@ -16,14 +16,14 @@ function relayOf(run: DisturbedRun): Relay {
   return relay
 }
 
-/** One local worker, and one by hand behind a relay. */
+/** One local worker, and one by hand behind a relay. Beyond a relay is another machine: no memory is shared with it. */
 async function behindRelay(run: DisturbedRun, words: readonly string[] = []): Promise<void> {
   const relay = await Relay.start()
   relays.set(run, relay)
   run.cleanups.push(async () => {
     await relay.close()
   })
-  await run.train(['--workers', '1', ...words])
+  await run.train(['--workers', '1', '--set', 'run.exchange.sharedMemory=off', ...words])
   await run.join(REMOTE, { proxy: relay.url })
 }
 
