@@ -61,8 +61,12 @@ export async function* eventsOf(options: TrainOptions, prepare: Prepare): AsyncG
   const events = new PassThrough({ objectMode: true, highWaterMark: Number.MAX_SAFE_INTEGER })
   const left = new AbortController()
   const signal = options.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal])
+  let summarized = false
   const emit = (event: TrainEvent): void => {
-    if (events.writable) events.write(event)
+    // what is told after the summary is the end of the processes, and no part of the training
+    if (summarized || !events.writable) return
+    summarized = event.type === 'summary'
+    events.write(event)
   }
   const work = run({ ...options, signal, emit }, prepare).then(
     () => events.end(),

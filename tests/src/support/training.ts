@@ -53,8 +53,8 @@ export async function collect(run: AsyncIterable<TrainEvent>, onEvent: (event: T
     events.push(event)
     onEvent(event)
   }
-  const last = events.findLast((event) => event.type === 'summary')
-  invariant(last, 'a training that ends well ends with a summary')
+  const last = events.at(-1)
+  invariant(last?.type === 'summary', 'a training that ends well ends with a summary')
   return { directory: last.directory, summary: last.summary, events, ...(await metricsOf(last.directory)) }
 }
 

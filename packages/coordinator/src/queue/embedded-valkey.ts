@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, open, readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Socket } from 'node:net'
 import { Redis } from 'ioredis'
@@ -10,9 +10,9 @@ import { freePort } from './free-port.js'
 import { checkServer, infoField } from './queue-connection.js'
 import { findValkey } from './valkey-binary.js'
 
-/** A server that loads a long journal takes seconds; one that has said nothing by then is broken. */
+/** One that has said nothing by then is broken. */
 const START_DEADLINE_MS = 30_000
-/** A polite stop writes the journal; after this the server is killed. */
+/** A server that is asked to stop and has not by then is killed. */
 const STOP_GRACE_MS = 5_000
 const PORT_TRIES = 5
 
@@ -44,7 +44,7 @@ export interface ValkeyExit {
 }
 
 export interface EmbeddedValkeyOptions {
-  /** Where the server keeps its journal; what an earlier server left there is deleted. */
+  /** The server's working folder. It writes nothing there: what a queue holds is in memory alone. */
   readonly directory: string
   /** Appended to. */
   readonly logFile: string
@@ -81,8 +81,6 @@ export class EmbeddedValkey {
     const valkey = new EmbeddedValkey(options, options.program ?? (await findValkey()))
     await mkdir(options.directory, { recursive: true, mode: 0o700 })
     await mkdir(dirname(options.logFile), { recursive: true })
-    // Jobs of an earlier term are worthless: the run loop knows what is to be done. And a torn journal cannot hinder us.
-    await valkey.#deleteJournal()
     for (let attempt = 1; ; attempt++) {
       valkey.#port = await freePort(valkey.host)
       try {
@@ -120,8 +118,8 @@ export class EmbeddedValkey {
   }
 
   /**
-   * Starts the server again, on the same port, with the same password and journal; clients reconnect by themselves.
-   * If the journal cannot be read the server starts without it: the caller refills the queues in any case.
+   * Starts the server again, empty, on the same port and with the same password; clients reconnect by themselves, and
+   * the caller fills the queues again.
    * @throws TrainError QUEUE_UNAVAILABLE
    */
   async restart(): Promise<void> {
@@ -132,7 +130,6 @@ export class EmbeddedValkey {
         return
       } catch (error) {
         if (attempt === PORT_TRIES) throw error
-        if (!isPortTaken(error)) await this.#deleteJournal()
         await sleep(100 * attempt)
       }
     }
@@ -215,8 +212,8 @@ export class EmbeddedValkey {
       'daemonize no',
       'dir ./', // the working directory, so that no path needs quoting
       'logfile ""',
-      'appendonly yes',
-      'appendfsync everysec',
+      // nothing on disk: the run loop refills a queue that was lost, and a full disk cannot stop one that is not written
+      'appendonly no',
       'save ""',
       'maxmemory-policy noeviction',
       '',
@@ -251,12 +248,6 @@ export class EmbeddedValkey {
       'QUEUE_UNAVAILABLE',
       `the embedded queue server ${this.#program} did not start (${words === '' ? 'it said nothing' : words}): see ${this.#options.logFile}, or set run.queue to a redis:// address`,
     )
-  }
-
-  async #deleteJournal(): Promise<void> {
-    for (const name of ['appendonlydir', 'appendonly.aof', 'dump.rdb']) {
-      await rm(join(this.#options.directory, name), { recursive: true, force: true })
-    }
   }
 }
 

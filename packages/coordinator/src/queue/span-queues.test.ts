@@ -242,6 +242,22 @@ describe('SpanQueues on a server that is killed', () => {
     await server.stop()
   })
 
+  it('names a server that answers and refuses to write', async () => {
+    const server = await embedded()
+    const queues = await SpanQueues.connect({ url: server.url, run: 'r1' })
+    await queues.open('a')
+    const admin = new Redis(server.url)
+    // the one way to make it refuse that fills neither memory nor disk: it wants a replica
+    await admin.config('SET', 'min-replicas-to-write', '1')
+    const refused = queues.add('a', span(1))
+    await expect(refused).rejects.toMatchObject({ code: 'QUEUE_UNAVAILABLE' })
+    await expect(refused).rejects.toThrow(/^the queue \S+ refuses work \(NOREPLICAS [^)]*\): put that server right, then resume the run$/)
+    await admin.config('SET', 'min-replicas-to-write', '0')
+    admin.disconnect()
+    await queues.closeAll()
+    await server.stop()
+  })
+
   it('closes in peace when the server has gone for good', async () => {
     const server = await embedded()
     const queues = await SpanQueues.connect({ url: server.url, run: 'r1' })

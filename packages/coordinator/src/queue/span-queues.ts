@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
+import { ReplyError, type Redis } from 'ioredis'
 import { TrainError, invariant } from '@lockstep/shared/errors/train-error.js'
 import type { Job } from '@lockstep/shared/protocol/jobs.js'
 import { parseQueueAddress } from './queue-address.js'
@@ -151,9 +151,20 @@ export class SpanQueues {
     })
     try {
       return await Promise.race([work, deadline])
+    } catch (error) {
+      throw error instanceof ReplyError ? this.#refusal(error as Error) : error
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** A server that answers and cannot: its disk or memory is full, or it has become a replica. */
+  #refusal(cause: Error): TrainError {
+    return new TrainError(
+      'QUEUE_UNAVAILABLE',
+      `the queue ${this.#printable} refuses work (${cause.message.replaceAll(/\s+/g, ' ').replace(/ script: .*/, '')}): put that server right, then resume the run`,
+      { cause },
+    )
   }
 
   #report(error: unknown): void {
