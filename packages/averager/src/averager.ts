@@ -4,12 +4,12 @@ import type { StateDigests } from '@lockstep/shared/checkpoint/checkpoint-writer
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
 import { slicesOf, type ParameterLayout, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { AskingThread } from './asking-thread.js'
 import { OUTCOMES, type Outcome } from './contribution-check.js'
 import { CopyTally } from './copy-tally.js'
 import type { LeafCopy, StepAudits } from './leaf-copies.js'
 import { LeafTally } from './leaf-tally.js'
-import type { NodeStatistics } from './partial-gradients.js'
 import { decayRangesOf } from './slice-update.js'
 import type {
   SliceEvent,

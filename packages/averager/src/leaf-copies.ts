@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
-import type { NodeStatistics } from './partial-gradients.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
 /** What is audited in a step, and whose contributions do not count any more. */
 export interface StepAudits {

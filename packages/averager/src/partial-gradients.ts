@@ -1,16 +1,6 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { Arena } from '@lockstep/shared/kernels/arena.js'
-
-/** What goes up the tree besides gradients, only with chunk 0 of slice 0. */
-export interface NodeStatistics {
-  /** float64 sum over the samples, not divided by B */
-  readonly lossSum: number
-  readonly samples: number
-  readonly correctTop1: number
-  readonly correctTop5: number
-  /** 1 + index of the first layer whose output is not finite, in the first leaf where that is so; 0 or left out: the loss is finite */
-  readonly nonFiniteLayer?: number
-}
+import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
 /** One chunk of a partial gradient: as it came (`wire`), as a sum in the arena (`block`), or used up (`done`). */
 export type Partial =
@@ -40,7 +30,7 @@ export class PartialGradients {
 
   /** left + right. Both are used up. */
   add(left: Partial, right: Partial, floats: number): Partial {
-    const statistics = addStatistics(left, right)
+    const statistics = sumOfStatistics(left, right)
     const leftAt = this.locate(left, floats, 0)
     const rightAt = this.locate(right, floats, 1)
     const reused = left.type === 'block' ? left.offset : right.type === 'block' ? right.offset : undefined
@@ -83,20 +73,8 @@ export class PartialGradients {
   }
 }
 
-function addStatistics(left: Partial, right: Partial): NodeStatistics | undefined {
+/** Only chunk 0 of slice 0 brings statistics. */
+function sumOfStatistics(left: Partial, right: Partial): NodeStatistics | undefined {
   if (left.type === 'done' || right.type === 'done' || left.statistics === undefined || right.statistics === undefined) return undefined
-  const [l, r] = [left.statistics, right.statistics]
-  return {
-    lossSum: l.lossSum + r.lossSum,
-    samples: l.samples + r.samples,
-    correctTop1: l.correctTop1 + r.correctTop1,
-    correctTop5: l.correctTop5 + r.correctTop5,
-    ...firstOf(l.nonFiniteLayer, r.nonFiniteLayer),
-  }
-}
-
-/** Where the left one says that a loss is not finite, or else the right one; nothing while both are. */
-function firstOf(left = 0, right = 0): { nonFiniteLayer?: number } {
-  const layer = left > 0 ? left : right
-  return layer > 0 ? { nonFiniteLayer: layer } : {}
+  return addStatistics(left.statistics, right.statistics)
 }

@@ -2,8 +2,8 @@ import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-e
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import type { LeafCopy, StepAudits } from './leaf-copies.js'
-import type { NodeStatistics } from './partial-gradients.js'
 import type { SliceOptions } from './slice-state.js'
 import type { Side, VersionBuffers } from './version-buffers.js'
 

@@ -15,6 +15,12 @@ import { prefetchCapacity } from './loader/span-batches.js'
 import { SlotPool } from './span-loop/slot-pool.js'
 import type { WorkerLog } from './worker-log.js'
 
+/** What the coordinator is shown at a join. */
+interface Probe {
+  readonly fingerprint: string
+  readonly leafSeconds: number
+}
+
 /**
  * What a worker needs for a recipe: its data, its engine, its memory. Expensive, and the same in every membership of a
  * run, so it is kept when the worker joins again.
@@ -32,7 +38,10 @@ export interface Preparation {
   readonly slots: SlotPool
   readonly training: Prefetch<MicroBatch>
   readonly evaluation: Prefetch<EvaluationBatch>
-  readonly probe: { readonly fingerprint: string; readonly leafSeconds: number }
+  /** As last measured. */
+  readonly probe: Probe
+  /** Computes the probe once more: this machine may have become slower since. Overwrites the engine's weights. */
+  measureAgain(): Promise<Probe>
   close(): Promise<void>
 }
 
@@ -57,13 +66,17 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     const layout = layoutOf(network)
     const vector = new SharedArrayBuffer(layout.size * Float32Array.BYTES_PER_ELEMENT)
     const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: vector })
-    const probe = await compute.probe()
+    let probe: Probe = await compute.probe()
     log.info({ parameters: layout.size, tensorflow: compute.tensorflow, ...probe }, 'the engine is ready')
     const loader = new BatchLoader({ data, recipe, inputSize })
     const { micro } = recipe.batch
     const sampleBytes = inputSize * inputSize * 3 * Float32Array.BYTES_PER_ELEMENT
     return {
-      ...{ key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute, probe },
+      ...{ key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute },
+      get probe() {
+        return probe
+      },
+      measureAgain: async () => (probe = await compute.probe()),
       slots: new SlotPool(),
       training: new Prefetch({
         load: async (position) => await loader.training(position, micro),

@@ -64,6 +64,8 @@ class RunningWorker {
   private awaySinceMs: number | undefined
   private failures = 0
   private lastReason = ''
+  /** Sent away as too slow or silent: what it told of its speed is not to be told again. */
+  private sentAway = false
 
   constructor(private readonly options: WorkerOptions) {
     this.name = options.name ?? `${os.hostname()}-${String(process.pid)}`
@@ -86,8 +88,11 @@ class RunningWorker {
         'the membership is over; asking again',
       )
       this.lastReason = end.reason
-      // whoever sends us away is there: patience is for a coordinator that is not
-      if (end.kind === 'stopped') this.awaySinceMs = undefined
+      if (end.kind === 'stopped') {
+        // whoever sends us away is there: patience is for a coordinator that is not
+        this.awaySinceMs = undefined
+        this.sentAway = true
+      }
       await this.wait(end.reason, signal)
     }
   }
@@ -135,7 +140,12 @@ class RunningWorker {
   }
 
   private async prepared(welcome: Parameters<typeof prepare>[0], data: string | undefined): Promise<Preparation> {
-    if (this.preparation?.key === preparationKey(welcome)) return this.preparation
+    const { sentAway } = this
+    this.sentAway = false
+    if (this.preparation?.key === preparationKey(welcome)) {
+      if (sentAway) this.log.info(await this.preparation.measureAgain(), 'measured again')
+      return this.preparation
+    }
     const former = this.preparation
     this.preparation = undefined
     await former?.close()

@@ -1,4 +1,4 @@
-import type { NodeStatistics } from '@lockstep/averager/partial-gradients.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
 /** A gradient as the expression that made it: nothing is lost in it, as it would be in a number. */
 export type GradientTree = LeafGradient | GradientSum

@@ -17,9 +17,13 @@ export const FAULT_KINDS = [
   ...['cutWeights', 'duplicate', 'flushQueue', 'killQueue', 'lateJobs', 'doubleJobs', 'crash', 'pause', 'stop', 'slowCheckpoint'],
   ...['slowThreads', 'oldTerm'],
 ] as const
+/** A worker whose machine becomes slow and stays so: in some histories, and once at most. */
+export const LASTING_KIND = 'slowForGood'
 export type FaultKind = string
 /** Faults after which that worker may rightly be held to be lost although it lives. */
-const BLAMED: ReadonlySet<FaultKind> = new Set(['kill', 'freeze', 'hang', 'slow', 'stallMembership', 'stallContributions', 'lateJobs'])
+const BLAMED: ReadonlySet<FaultKind> = new Set([
+  ...['kill', 'freeze', 'hang', 'slow', LASTING_KIND, 'stallMembership', 'stallContributions', 'lateJobs'],
+])
 /** So long after such a fault is over, milliseconds: the longest deadline, and what had piled up. */
 const BLAMED_MS = 12_000
 
@@ -96,6 +100,11 @@ export function scenarioOf(seed: number): Scenario {
     : Array.from({ length: chance.happens(0.1) ? chance.whole(8, 20) : chance.whole(1, 7) }, () =>
         faultOf(chance, spanMs, count, slices.length),
       ).sort((a, b) => a.atMs - b.atMs)
+  // likewise of a stream of its own
+  const lasting = new Chance(seed, 'lasting')
+  if (lasting.happens(0.1)) {
+    faults.push({ ...faultOf(lasting, spanMs, count, slices.length), kind: LASTING_KIND, forMs: Infinity, factor: lasting.between(5, 25) })
+  }
   return {
     ...{ seed, plan, nonFiniteSteps, slices, workers, faults },
     network: { leastMs: 0.2, mostMs: chance.pick([2, 10, 60]), spikes: chance.pick([0, 0.02, 0.1]), spikeMs: 400 },
@@ -155,6 +164,7 @@ export function describeFault({ kind, atMs, forMs, worker, slice, factor }: Faul
     freeze: `${who} is frozen ${at} ${during}`,
     hang: `the computing thread of ${who} hangs ${at} ${during}`,
     slow: `${who} is ${factor.toFixed(1)} times slower ${at} ${during}`,
+    [LASTING_KIND]: `${who} is ${factor.toFixed(1)} times slower from ${String(Math.round(atMs))} ms on`,
     leave: `${who} leaves politely ${at}, and comes back after ${String(Math.round(forMs))} ms`,
     cutMembership: `the membership stream of ${who} breaks ${at}`,
     stallMembership: `nothing passes on the membership stream of ${who} ${at} ${during}`,

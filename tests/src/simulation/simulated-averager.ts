@@ -1,6 +1,6 @@
 import type { Outcome } from '@lockstep/averager/contribution-check.js'
 import { LeafTally } from '@lockstep/averager/leaf-tally.js'
-import type { NodeStatistics } from '@lockstep/averager/partial-gradients.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import type { SliceEvent, SliceRequest } from '@lockstep/averager/thread-messages.js'
 import { sideOf } from '@lockstep/averager/version-buffers.js'
 import { WeightsStreams } from '@lockstep/averager/weights-streams.js'

@@ -1,4 +1,4 @@
-import type { NodeStatistics } from '@lockstep/averager/partial-gradients.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import type { CoordinatorMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/CoordinatorMessage.js'
 import type { EvaluationJob, Job, SpanJob } from '@lockstep/shared/protocol/jobs.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'

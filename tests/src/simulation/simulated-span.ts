@@ -1,4 +1,4 @@
-import type { NodeStatistics } from '@lockstep/averager/partial-gradients.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import type { SpanJob } from '@lockstep/shared/protocol/jobs.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import { afterWithdrawal, nodeKey, summationPlan, type Instruction } from '@lockstep/worker/span-loop/summation-plan.js'

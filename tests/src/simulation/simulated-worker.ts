@@ -24,7 +24,7 @@ export class SimulatedWorker implements Computer {
   readonly #chance: Chance
   #failures = 0
   #awaySinceMs = 0
-  /** Measured once a process. */
+  /** Measured by the process once, and again when it was sent away. */
   #leafSeconds: number | undefined
   #memberships = 0
 
@@ -78,11 +78,13 @@ export class SimulatedWorker implements Computer {
       const member = { worker: queueName, term: coordinator.term, version: Number(version) }
       this.session = new SimulatedSession(this.world, coordinator, this, connection, member, () => this.#end(connection))
     } else if (message.refused) this.#end(connection)
-    else if (message.stop) this.#over(connection, message.stop.rejoin ?? false)
-    else this.session?.notice(message as CoordinatorMessage__Output)
+    else if (message.stop) {
+      this.#leafSeconds = undefined
+      this.#over(connection, message.stop.rejoin ?? false)
+    } else this.session?.notice(message as CoordinatorMessage__Output)
   }
 
-  /** Data and engine, and the probe that measures a leaf: once a process. */
+  /** Data and engine, and the probe that measures a leaf. */
   #prepare(done: () => void): void {
     if (this.#leafSeconds !== undefined) return done()
     this.compute(1, (seconds) => {

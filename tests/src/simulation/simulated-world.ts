@@ -1,7 +1,7 @@
 import type { Mutation } from './mutation.js'
 import { Chance } from './chance.js'
 import type { Delays } from './channel.js'
-import { describeFault, QUEUE_AWAY_MS, type Fault, type Scenario } from './scenario.js'
+import { describeFault, LASTING_KIND, QUEUE_AWAY_MS, type Fault, type Scenario } from './scenario.js'
 import { SimulatedCoordinator } from './simulated-coordinator.js'
 import { SimulatedQueue } from './simulated-queue.js'
 import { SimulatedWorker } from './simulated-worker.js'
@@ -45,6 +45,8 @@ export class SimulatedWorld implements World {
   #disturbedUntilMs = 0
   /** A run does something again within this time once nothing disturbs it. */
   readonly #stallMs: number
+  /** A run is over by then. */
+  readonly #endlessMs: number
   /** Between a stop and the resume. */
   #pauseMs = 0
 
@@ -60,10 +62,13 @@ export class SimulatedWorld implements World {
     this.checkpointMs = scenario.checkpointMs
     this.notes = noted ? [] : undefined
     this.#chance = this.chance('world')
-    const slowestMs = Math.max(...scenario.workers.map(({ leafMs }) => leafMs))
-    // what disturbs the probe of a worker counts four times in its deadline
+    const lasting = scenario.faults.find(({ kind }) => kind === LASTING_KIND)?.factor ?? 1
+    const slowestMs = lasting * Math.max(...scenario.workers.map(({ leafMs }) => leafMs))
+    this.#endlessMs = lasting * ENDLESS_MS
+    // what disturbs the probe of a worker counts four times in its deadline; a lasting slowness is in slowestMs
     const probeMs = scenario.faults.map(({ kind, forMs, factor }) => {
       if (kind === 'slow') return slowestMs * factor
+      if (kind === LASTING_KIND) return slowestMs
       return kind === 'hang' || kind === 'freeze' ? forMs : 0
     })
     this.#stallMs = STALL_MS + 3 * slowestMs * Math.max(scenario.plan.leaves, scenario.plan.evaluationBatches) + 4 * Math.max(0, ...probeMs)
@@ -99,7 +104,7 @@ export class SimulatedWorld implements World {
     while (!this.#finished && this.time.step()) {
       this.events++
       const { nowMs } = this.time
-      if (nowMs > ENDLESS_MS) throw new Violation('progress', `the run is not over after ${String(ENDLESS_MS / 1000)} s`)
+      if (nowMs > this.#endlessMs) throw new Violation('progress', `the run is not over after ${String(this.#endlessMs / 1000)} s`)
       if (nowMs - Math.max(this.watch.progressMs, this.#disturbedUntilMs) > this.#stallMs) {
         throw new Violation(
           'progress',
@@ -184,7 +189,8 @@ export class SimulatedWorld implements World {
   }
 
   #disturb(fault: Fault): void {
-    this.#hold(fault.forMs)
+    // what never ends has to be lived with
+    this.#hold(fault.kind === LASTING_KIND ? 0 : fault.forMs)
     const coordinator = this.#coordinator?.place.alive === true ? this.#coordinator : undefined
     const worker = this.#workers[fault.worker]
     const { nowMs } = this.time
@@ -243,6 +249,7 @@ export class SimulatedWorld implements World {
         worker.hungUntilMs = untilMs
         return
       case 'slow':
+      case LASTING_KIND:
         worker.slowUntilMs = untilMs
         worker.slowFactor = factor
         return

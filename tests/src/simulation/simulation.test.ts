@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { MUTATIONS, type Mutation } from './mutation.js'
-import { describeFault, FAULT_KINDS, scenarioOf } from './scenario.js'
+import { describeFault, FAULT_KINDS, LASTING_KIND, scenarioOf } from './scenario.js'
 import { shrink } from './shrink.js'
 import { simulate } from './simulation.js'
 
@@ -16,7 +16,7 @@ describe('disturbed histories', () => {
       for (const [what, count] of outcome.counts) counts.set(what, (counts.get(what) ?? 0) + count)
     }
     // they are disturbed indeed: every fault, every answer to a contribution, and everything the run loop can do
-    for (const kind of FAULT_KINDS) expect([kind, counts.get(`fault ${kind}`) ?? 0]).not.toEqual([kind, 0])
+    for (const kind of [...FAULT_KINDS, LASTING_KIND]) expect([kind, counts.get(`fault ${kind}`) ?? 0]).not.toEqual([kind, 0])
     for (const outcome of ['ACCEPTED', 'DUPLICATE', 'OTHER_TERM', 'PAST_STEP', 'FUTURE_STEP']) {
       expect([outcome, counts.get(`contribution ${outcome}`) ?? 0]).not.toEqual([outcome, 0])
     }
@@ -63,6 +63,7 @@ describe('planted bugs', () => {
   })
 
   it('faults read as sentences', () => {
-    for (const kind of FAULT_KINDS) expect(describeFault({ kind, atMs: 1, forMs: 2, worker: 3, slice: 0, factor: 2 })).toMatch(/ at 1 ms/)
+    for (const kind of [...FAULT_KINDS, LASTING_KIND])
+      expect(describeFault({ kind, atMs: 1, forMs: 2, worker: 3, slice: 0, factor: 2 })).toMatch(/ (at|from) 1 ms/)
   })
 })

@@ -1,5 +1,5 @@
 import type { RunPlan } from '@lockstep/coordinator/run-loop/run-state.js'
-import type { NodeStatistics } from '@lockstep/averager/partial-gradients.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import {
   initialSchedule,
   rateOfStep,

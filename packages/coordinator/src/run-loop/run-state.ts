@@ -149,3 +149,8 @@ export function rangesOf(numbers: readonly number[]): LeafRange[] {
   }
   return ranges
 }
+
+/** What a job says of versions that were dropped, if any were. */
+export function afterDrops({ drops }: RunState): { drops?: number } {
+  return drops === 0 ? {} : { drops }
+}

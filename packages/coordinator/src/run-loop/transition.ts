@@ -1,11 +1,13 @@
-import { rateOfStep, scheduleAfterEvaluation, scheduleAfterStep } from '@lockstep/shared/optimizer/learning-rate.js'
+import { rateOfStep, scheduleAfterStep } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import { assignAudits, auditedIn, auditsSettled, beginAudits, quarantine, takeCopy } from './audits.js'
 import { planStep, splitLeaves, type Capacity } from './assignment.js'
 import { overdueWorkers, restartDeadlines } from './deadlines.js'
+import { beginEvaluation, evaluated, evaluationDue, handOutBatches } from './evaluation.js'
+import { failNonFinite, MOST_SKIPS, nonFiniteWords } from './non-finite-step.js'
 import type { RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
-import { isDue, rangesOf, type BatchCounts, type RunState } from './run-state.js'
+import { afterDrops, isDue, rangesOf, type RunState } from './run-state.js'
 import { stragglerAfterSpan } from './stragglers.js'
 
 /**
@@ -24,9 +26,6 @@ const SPEED_SMOOTHING = 0.3
 
 /** What an idle worker's measured time becomes with every step: one five times slower is tried again after some twenty steps. */
 const FADING = 0.99
-
-/** With `nonFinite: skip`: so many steps in a row without an update end the run, for nothing will change any more. */
-const MOST_SKIPS = 10
 
 function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
   switch (event.type) {
@@ -55,7 +54,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
       state.refereeAwaited = false
       return state.phase === 'stepping' ? assignAudits(state, effects) : undefined
     case 'evaluationResult':
-      return evaluated(state, event, effects)
+      return evaluated(state, event, effects) ? proceed(state, effects) : undefined
     case 'checkpointWritten':
       state.savedVersion = Math.max(state.savedVersion, event.version)
       state.savingVersion = null
@@ -113,12 +112,6 @@ function save(state: RunState, effects: RunEffect[]): void {
   state.savingVersion = state.version
   effects.push({ type: 'writeCheckpoint', version: state.version, schedule: state.schedule, best: state.bestPending })
   state.bestPending = false
-}
-
-function evaluationDue(state: RunState, over: boolean): boolean {
-  const { plan, version, schedule } = state
-  if (plan.evaluationBatches === 0 || version === 0 || schedule.evaluatedVersion >= version) return false
-  return over || (plan.evaluationEvery !== null && isDue(version, plan.evaluationEvery))
 }
 
 function beginStep(state: RunState, effects: RunEffect[]): void {
@@ -182,11 +175,6 @@ function assignSpan(state: RunState, worker: string, span: LeafRange, hint: Leaf
   const audited = auditedIn(state, span)
   const checks = { ...(audited.length === 0 ? {} : { audited }), ...afterDrops(state) }
   effects.push({ type: 'assignSpan', worker, step: state.version, span, hint, ...checks })
-}
-
-/** What a job says of versions that were dropped, if any were. */
-function afterDrops({ drops }: RunState): { drops?: number } {
-  return drops === 0 ? {} : { drops }
 }
 
 /** After somebody came or went: the wait may be over, and work without an owner needs one. */
@@ -314,81 +302,6 @@ function commitReduced(state: RunState, effects: RunEffect[]): void {
   state.version = next
   for (const worker of Object.values(state.workers)) worker.leaves = []
   state.reduction = null
-}
-
-function nonFiniteWords(loss: number, step: number, origin: string | undefined): string {
-  const what = Number.isFinite(loss) ? 'a weight is' : `the loss is`
-  return `${what} no longer finite at step ${String(step)} (loss ${String(loss)})${origin === undefined ? '' : `; it began in ${origin}`}`
-}
-
-function failNonFinite(state: RunState, words: string, effects: RunEffect[]): void {
-  state.phase = 'ended'
-  const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
-  const skips = state.plan.nonFinite === 'skip' ? `, and this is the ${String(state.skips)}th step in a row` : ''
-  const remedy = state.plan.nonFinite === 'skip' ? '' : ', or leave such steps out with nonFinite: skip'
-  effects.push({
-    type: 'fail',
-    code: 'NON_FINITE',
-    message: `${words}${skips}; ${saved}: lower learningRate.initial, or choose initialization.method he${remedy}`,
-  })
-}
-
-function beginEvaluation(state: RunState, effects: RunEffect[]): void {
-  state.phase = 'evaluating'
-  state.evaluation = new Array<BatchCounts | null>(state.plan.evaluationBatches).fill(null)
-  for (const worker of Object.values(state.workers)) worker.batches = []
-  handOutBatches(state, effects)
-}
-
-/** Batches go out in small portions as results come in: the fast take more, and the end comes for all at once. */
-function handOutBatches(state: RunState, effects: RunEffect[]): void {
-  const workers = Object.values(state.workers)
-  if (workers.length === 0) {
-    effects.push({ type: 'wait', reason: `no workers left to evaluate step ${String(state.version)}: waiting for one to join` })
-    return
-  }
-  const owned = new Set(workers.flatMap((worker) => worker.batches))
-  const free = state.evaluation.flatMap((result, batch) => (result !== null || owned.has(batch) ? [] : [batch]))
-  for (const worker of workers) {
-    if (worker.batches.length > 1 || free.length === 0) continue
-    if (worker.batches.length === 0) worker.lastProgressMs = Math.max(worker.lastProgressMs, state.tickMs ?? worker.lastProgressMs)
-    const portion = free.splice(0, Math.max(1, Math.floor(free.length / (2 * workers.length))))
-    worker.batches.push(...portion)
-    for (const batches of rangesOf(portion))
-      effects.push({ type: 'assignEvaluation', worker: worker.worker, version: state.version, batches, ...afterDrops(state) })
-  }
-}
-
-function evaluated(state: RunState, event: RunEvent & { type: 'evaluationResult' }, effects: RunEffect[]): void {
-  if (state.phase !== 'evaluating' || event.version !== state.version) return
-  if (state.evaluation[event.batch] === null) state.evaluation[event.batch] = event.counts
-  for (const worker of Object.values(state.workers)) worker.batches = worker.batches.filter((batch) => batch !== event.batch)
-  if (state.evaluation.includes(null)) return handOutBatches(state, effects)
-  endEvaluation(state, effects)
-}
-
-function endEvaluation(state: RunState, effects: RunEffect[]): void {
-  const sum = { samples: 0, correctTop1: 0, correctTop5: 0, lossSum: 0 }
-  // in batch order: float64 addition is exact only as to its order
-  for (const counts of state.evaluation) {
-    sum.samples += counts?.samples ?? 0
-    sum.correctTop1 += counts?.correctTop1 ?? 0
-    sum.correctTop5 += counts?.correctTop5 ?? 0
-    sum.lossSum += counts?.lossSum ?? 0
-  }
-  const metrics = { loss: sum.lossSum / sum.samples, top1: sum.correctTop1 / sum.samples, top5: sum.correctTop5 / sum.samples }
-  const schedule = scheduleAfterEvaluation(state.plan.learningRate, state.schedule, state.version, metrics)
-  const best = schedule.withoutImprovement === 0 && schedule.best !== state.schedule.best
-  effects.push({ type: 'recordEvaluation', version: state.version, metrics, samples: sum.samples, best })
-  if (schedule.rate !== state.schedule.rate) {
-    effects.push({ type: 'learningRateDropped', version: state.version, from: state.schedule.rate, to: schedule.rate })
-  }
-  state.schedule = schedule
-  state.bestPending = best
-  state.evaluation = []
-  // a checkpoint of this version from before the evaluation does not know what the evaluation changed
-  state.savedVersion = Math.min(state.savedVersion, state.version - 1)
-  proceed(state, effects)
 }
 
 function stop(state: RunState, reason: string, effects: RunEffect[]): void {

@@ -1,5 +1,6 @@
 import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { Worker } from 'node:worker_threads'
 import type {
   ComputeCall,
@@ -7,7 +8,6 @@ import type {
   ComputeReply,
   ComputeRequest,
   ComputeSetup,
-  ComputeStatistics,
   EvaluationBatch,
   MicroBatch,
 } from './compute-messages.js'
@@ -20,7 +20,7 @@ interface Pending {
 /** A partial gradient after a request: where it lies and what was computed. */
 export interface GradientReply {
   readonly byteOffset: number
-  readonly statistics: ComputeStatistics
+  readonly statistics: NodeStatistics
   readonly seconds: number
 }
 
@@ -102,7 +102,7 @@ export class ComputeClient {
   }
 
   /** One evaluation batch with the weights that are set. The batch's arrays are transferred. */
-  async evaluate(batch: EvaluationBatch): Promise<ComputeStatistics> {
+  async evaluate(batch: EvaluationBatch): Promise<NodeStatistics> {
     return statisticsOf(await this.ask({ kind: 'evaluate', batch }, transferables(batch.images, batch.labels)))
   }
 
@@ -138,7 +138,7 @@ export class ComputeClient {
   }
 }
 
-function statisticsOf(reply: ComputeReply): ComputeStatistics {
+function statisticsOf(reply: ComputeReply): NodeStatistics {
   if (reply.statistics === undefined) throw new TrainError('INTERNAL', 'the compute thread answered without statistics')
   return reply.statistics
 }

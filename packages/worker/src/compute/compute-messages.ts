@@ -1,5 +1,6 @@
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
 /** What the main thread and the compute thread say to each other. Requests are answered one by one, in their order. */
 
@@ -37,19 +38,9 @@ export type ComputeCall =
   | { readonly kind: 'add'; readonly into: number; readonly from: number }
   | { readonly kind: 'evaluate'; readonly batch: EvaluationBatch }
 
-/** The sums of some samples: loss in float64, counts exact. */
-export interface ComputeStatistics {
-  readonly lossSum: number
-  readonly samples: number
-  readonly correctTop1: number
-  readonly correctTop5: number
-  /** Where a loss that is not finite began; see BatchResult. */
-  readonly nonFiniteLayer?: number
-}
-
 export interface ComputeReply {
   readonly id: number
-  readonly statistics?: ComputeStatistics
+  readonly statistics?: NodeStatistics
   readonly probe?: { readonly fingerprint: string; readonly leafSeconds: number }
   /** Byte offset of the accumulator in the shared memory. */
   readonly byteOffset?: number

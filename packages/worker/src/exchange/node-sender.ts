@@ -2,7 +2,7 @@ import type { Slice } from '@lockstep/shared/parameters/layout.js'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
-import type { ComputeStatistics } from '../compute/compute-messages.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { chunksOfSlice, type VectorChunk } from './node-chunks.js'
 import type { SliceLink } from './slice-link.js'
 
@@ -12,7 +12,7 @@ export interface SummedNode {
   readonly node: LeafRange
   /** Byte offset of the flat vector in `memory`. */
   readonly byteOffset: number
-  readonly statistics: ComputeStatistics
+  readonly statistics: NodeStatistics
 }
 
 /** `taken`: every chunk is where it belongs. `stale`: the step, term or run is over; the rest of the span is not needed. */

@@ -5,9 +5,10 @@ import { philox } from '@lockstep/shared/random/philox.js'
 import { PURPOSE } from '@lockstep/shared/random/purposes.js'
 import { recipeSchema } from '@lockstep/shared/recipe/schema.js'
 import { childrenOf, maximalNodes, type LeafRange } from '@lockstep/shared/reduction/tree.js'
+import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ComputeClient } from '../compute/compute-client.js'
-import type { ComputeStatistics, MicroBatch } from '../compute/compute-messages.js'
+import type { MicroBatch } from '../compute/compute-messages.js'
 import { positionOf } from '../loader/span-batches.js'
 import { setComputeThreads } from '../membership/environment.js'
 import { SlotPool } from './slot-pool.js'
@@ -39,12 +40,12 @@ function batchAt(position: number): MicroBatch {
 
 interface Node {
   readonly values: Float32Array
-  readonly statistics: ComputeStatistics
+  readonly statistics: NodeStatistics
 }
 
 /** left + right, in plain arithmetic. */
 function plus(left: Node, right: Node): Node {
-  const add = (key: Exclude<keyof ComputeStatistics, 'nonFiniteLayer'>): number => left.statistics[key] + right.statistics[key]
+  const add = (key: Exclude<keyof NodeStatistics, 'nonFiniteLayer'>): number => left.statistics[key] + right.statistics[key]
   return {
     values: left.values.map((value, index) => Math.fround(value + (right.values[index] ?? Number.NaN))),
     statistics: { lossSum: add('lossSum'), samples: add('samples'), correctTop1: add('correctTop1'), correctTop5: add('correctTop5') },

@@ -1,12 +1,12 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { SpanJob } from '@lockstep/shared/protocol/jobs.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
+import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import type { ComputeClient } from '../compute/compute-client.js'
-import type { ComputeStatistics, MicroBatch } from '../compute/compute-messages.js'
+import type { MicroBatch } from '../compute/compute-messages.js'
 import type { SendOutcome, SummedNode } from '../exchange/node-sender.js'
 import { positionOf, type BatchGeometry } from '../loader/span-batches.js'
 import type { SlotPool } from './slot-pool.js'
-import { addStatistics } from './statistics.js'
 import {
   accumulatorsOf,
   afterWithdrawal,
@@ -50,7 +50,7 @@ interface Accumulator {
   readonly slot: number
   byteOffset: number
   /** Complete in the order of the replies. */
-  statistics: ComputeStatistics | undefined
+  statistics: NodeStatistics | undefined
   /** The tree node it holds; undefined within a leaf. */
   node: LeafRange | undefined
 }
