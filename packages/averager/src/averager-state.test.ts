@@ -42,7 +42,16 @@ let averager: Averager
 let client: ContributionClient
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'lockstep-averager-'))
-  averager = await Averager.start({ ...sender, layout, leaves: 2, optimizer, slices: 2, host: '127.0.0.1', insecureNetwork: false })
+  averager = await Averager.start({
+    ...sender,
+    layout,
+    leaves: 2,
+    microBatches: 2,
+    optimizer,
+    slices: 2,
+    host: '127.0.0.1',
+    insecureNetwork: false,
+  })
   client = new ContributionClient(averager.addresses, SIZE, sender)
 })
 afterEach(async () => {
@@ -117,7 +126,16 @@ describe('digests and checkpoints of the averager', () => {
     )
     const [pinned, free] = [await averager.digest(2, suffix), averager]
     await averager.close()
-    averager = await Averager.start({ ...sender, layout, leaves: 2, optimizer, slices: 1, host: '127.0.0.1', insecureNetwork: false })
+    averager = await Averager.start({
+      ...sender,
+      layout,
+      leaves: 2,
+      microBatches: 2,
+      optimizer,
+      slices: 1,
+      host: '127.0.0.1',
+      insecureNetwork: false,
+    })
     client.close()
     client = new ContributionClient(averager.addresses, SIZE, sender)
     averager.write('weights', 0, leafGradient(9, 9, SIZE))
