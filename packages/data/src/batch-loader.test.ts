@@ -153,7 +153,7 @@ describe('BatchLoader.evaluation', () => {
   it('has fixed batches, the last padded with zeros, never augmented, as prediction sees them', async () => {
     await withData(async (data, folder) => {
       const loader = loaderOf(data, ALL)
-      const recipe = { ...recipeWith('', ALL), model: { inputSize: 16 } as Recipe['model'] }
+      const recipe = { ...recipeWith('', ALL), model: { name: 'vgg-a', inputSize: 16 } as Recipe['model'] }
       const preprocessing = preprocessingOf(recipe, data)
       expect(preprocessing).toEqual({
         inputSize: 16,
