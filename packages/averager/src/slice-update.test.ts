@@ -33,6 +33,15 @@ describe('weight decay ranges', () => {
     ])
   })
 
+  it('leaves batch statistics to their mean, whatever decays', () => {
+    const entries = [...layout.entries.slice(0, 2), { ...entry('a/moving_mean', 12, 3, 'bias'), kind: 'movingMean' as const }]
+    for (const decayOn of ['kernels', 'all'] as const) {
+      const ranges = updateRangesOf({ entries, size: 15 }, { index: 0, offset: 0, size: 15 }, { ...optimizer, decayOn })
+      expect(ranges.at(-1)).toEqual({ offset: 12, size: 3, decay: 'none' })
+      expect(ranges.slice(0, -1).every(({ decay }) => decay !== 'none')).toBe(true)
+    }
+  })
+
   it('is one range where all decay', () => {
     expect(updateRangesOf(layout, slice, { ...optimizer, decayOn: 'all' })).toEqual([{ offset: 0, size: 35, decay: 0.5 }])
     expect(updateRangesOf(layout, slice, { ...optimizer, weightDecay: 0 })).toEqual([{ offset: 0, size: 35, decay: 0 }])
