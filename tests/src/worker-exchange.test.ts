@@ -112,7 +112,7 @@ describe('Exchange against the averager', () => {
 
   beforeEach(async () => {
     averager = await Averager.start({
-      ...{ run: RUN, term: TERM, layout, leaves: LEAVES, slices: 2, host: '127.0.0.1', insecureNetwork: false },
+      ...{ run: RUN, term: TERM, layout, leaves: LEAVES, microBatches: LEAVES, slices: 2, host: '127.0.0.1', insecureNetwork: false },
       optimizer: { type: 'sgd', momentum: 0.9, nesterov: false, weightDecay: 5e-4, decayOn: 'kernels' },
     })
     averager.write(

@@ -24,7 +24,7 @@ let clients: ContributionClient[]
 
 beforeEach(async () => {
   averager = await Averager.start({
-    ...{ ...identity, layout, leaves: LEAVES, optimizer, slices: 2, host: '127.0.0.1', insecureNetwork: false },
+    ...{ ...identity, layout, leaves: LEAVES, microBatches: LEAVES, optimizer, slices: 2, host: '127.0.0.1', insecureNetwork: false },
   })
   averager.write('weights', 0, leafGradient(1000, 0, SIZE))
   await averager.open(0)

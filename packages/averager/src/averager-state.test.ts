@@ -42,7 +42,16 @@ let averager: Averager
 let client: ContributionClient
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'lockstep-averager-'))
-  averager = await Averager.start({ ...sender, layout, leaves: 2, optimizer, slices: 2, host: '127.0.0.1', insecureNetwork: false })
+  averager = await Averager.start({
+    ...sender,
+    layout,
+    leaves: 2,
+    microBatches: 2,
+    optimizer,
+    slices: 2,
+    host: '127.0.0.1',
+    insecureNetwork: false,
+  })
   client = new ContributionClient(averager.addresses, SIZE, sender)
 })
 afterEach(async () => {
@@ -63,6 +72,70 @@ async function step(number: number, rate = 0.01): Promise<void> {
 
 const sha256 = (...parts: Uint8Array[]): string => parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex')
 const bytesOf = (floats: Float32Array): Uint8Array => new Uint8Array(floats.buffer)
+
+describe('batch statistics', () => {
+  const KERNEL = 300_000
+  const normalized: ParameterLayout = {
+    size: SIZE,
+    entries: [
+      { name: 'conv/kernel', shape: [KERNEL], offset: 0, size: KERNEL, kind: 'kernel' },
+      { name: 'bn/moving_mean', shape: [SIZE - KERNEL], offset: KERNEL, size: SIZE - KERNEL, kind: 'movingMean' },
+    ],
+  }
+
+  beforeEach(async () => {
+    client.close()
+    await averager.close()
+    const options = { ...sender, layout: normalized, leaves: 2, microBatches: 6, optimizer, slices: 2 }
+    averager = await Averager.start({ ...options, host: '127.0.0.1', insecureNetwork: false })
+    client = new ContributionClient(averager.addresses, SIZE, sender)
+  })
+
+  const isSame = (left: Float32Array, right: Float32Array): boolean => Buffer.from(left.buffer).equals(Buffer.from(right.buffer))
+  const statistics = (): Float32Array => averager.read('weights', KERNEL, SIZE - KERNEL)
+
+  it('become the mean over the micro-batches of a step, without velocity, and are in both digests', async () => {
+    averager.write('weights', 0, leafGradient(9, 9, SIZE))
+    await averager.open(0)
+    await step(0)
+    await step(1)
+    const expected = values[0].map((value, i) => Math.fround(Math.fround(value + (values[1][i] ?? 0)) / 6)).slice(KERNEL)
+    expect(isSame(statistics(), expected)).toBe(true)
+    expect(averager.read('velocity', KERNEL, SIZE - KERNEL).every((velocity) => Object.is(velocity, 0))).toBe(true)
+    const weights = averager.read('weights', 0, SIZE)
+    expect(isSame(weights.slice(0, KERNEL), leafGradient(9, 9, SIZE).slice(0, KERNEL))).toBe(false)
+    const velocity = averager.read('velocity', 0, KERNEL)
+    const digests = { weightsDigest: sha256(bytesOf(weights)), stateDigest: sha256(bytesOf(weights), bytesOf(velocity), suffix) }
+    expect(await averager.digest(2, suffix)).toEqual(digests)
+    const path = join(directory, 'step-2.safetensors')
+    expect(await averager.writeCheckpoint(path, metadata(2), suffix)).toMatchObject(digests)
+    const checkpoint = await openCheckpoint(path)
+    await checkpoint.verify()
+    expect([...checkpoint.tensors.keys()]).toEqual(['conv/kernel', 'bn/moving_mean', 'velocity/conv/kernel'])
+    expect(isSame(await checkpoint.read('bn/moving_mean'), expected)).toBe(true)
+    await checkpoint.close()
+  })
+
+  it('stay as they are when a step is dropped or left out, and are named when they are not finite', async () => {
+    const first = leafGradient(9, 9, SIZE)
+    averager.write('weights', 0, first)
+    await averager.open(0)
+    const reduced = once(averager, 'reduced')
+    await averager.beginStep(0, 0.01)
+    await client.sendNode(0, { first: 0, count: 1 }, values[0])
+    await client.sendNode(
+      0,
+      { first: 1, count: 1 },
+      values[1].map((value, i) => (i === SIZE - 1 ? Infinity : value)),
+    )
+    expect((await reduced)[0]).toMatchObject({ finite: false, nonFiniteParameter: 'bn/moving_mean' })
+    await averager.drop(1)
+    await averager.skip(1)
+    expect(isSame(averager.read('weights', 0, SIZE), first)).toBe(true)
+    await step(1)
+    expect(isSame(statistics(), first.slice(KERNEL))).toBe(false)
+  })
+})
 
 describe('digests and checkpoints of the averager', () => {
   it('hash the committed version, in layout order over the slices', async () => {
@@ -117,7 +190,16 @@ describe('digests and checkpoints of the averager', () => {
     )
     const [pinned, free] = [await averager.digest(2, suffix), averager]
     await averager.close()
-    averager = await Averager.start({ ...sender, layout, leaves: 2, optimizer, slices: 1, host: '127.0.0.1', insecureNetwork: false })
+    averager = await Averager.start({
+      ...sender,
+      layout,
+      leaves: 2,
+      microBatches: 2,
+      optimizer,
+      slices: 1,
+      host: '127.0.0.1',
+      insecureNetwork: false,
+    })
     client.close()
     client = new ContributionClient(averager.addresses, SIZE, sender)
     averager.write('weights', 0, leafGradient(9, 9, SIZE))

@@ -33,6 +33,7 @@ async function startAverager(changes: Partial<AveragerOptions> = {}): Promise<Av
     ...sender,
     layout,
     leaves: LEAVES,
+    microBatches: LEAVES,
     optimizer,
     slices: 3,
     host: '127.0.0.1',

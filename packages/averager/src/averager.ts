@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { StateDigests } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
-import { slicesOf, type ParameterLayout, type Slice } from '@lockstep/shared/parameters/layout.js'
+import { isStatistic, slicesOf, type ParameterEntry, type ParameterLayout, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { AskingThread } from './asking-thread.js'
@@ -10,7 +10,7 @@ import { OUTCOMES, type Outcome } from './contribution-check.js'
 import { CopyTally } from './copy-tally.js'
 import type { LeafCopy, StepAudits } from './leaf-copies.js'
 import { LeafTally } from './leaf-tally.js'
-import { decayRangesOf } from './slice-update.js'
+import { updateRangesOf } from './slice-update.js'
 import type {
   SliceEvent,
   SliceLeafCopy,
@@ -28,6 +28,8 @@ export interface AveragerOptions {
   readonly layout: ParameterLayout
   /** M, the leaves of a step. */
   readonly leaves: number
+  /** Micro-batches of a step: M · k. */
+  readonly microBatches: number
   readonly optimizer: Recipe['optimizer']
   /** Slices wanted; a short vector gets fewer. */
   readonly slices: number
@@ -106,9 +108,9 @@ export class Averager extends EventEmitter<AveragerEvents> {
   }
 
   #startSlice(slice: Slice): SliceThread {
-    const { run, term, leaves, layout, optimizer, host, insecureNetwork } = this.#options
-    const decayRanges = decayRangesOf(layout, slice, optimizer)
-    const options = { run, term, leaves, slice, momentum: optimizer.momentum, decayRanges }
+    const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork } = this.#options
+    const updateRanges = updateRangesOf(layout, slice, optimizer)
+    const options = { run, term, leaves, slice, microBatches, momentum: optimizer.momentum, updateRanges }
     const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer }
     const onNews = (event: SliceEvent | SliceLeafCopy): void => {
       this.#onSliceEvent(event, slice.index)
@@ -141,16 +143,17 @@ export class Averager extends EventEmitter<AveragerEvents> {
     this.emit('reduced', { step, ...this.#statistics, finite: this.#finite, nonFiniteParameter })
   }
 
-  /** Looks through the provisional version, which nobody writes to any more. */
+  /** Looks through the provisional version, which nobody writes to any more: parameters from the last, then batch statistics. */
   #lastNonFiniteParameter(): string | null {
     const views = [...this.#views('weights', sideOf(this.#committed + 1, this.#opened))]
-    const entry = this.#options.layout.entries.findLast(({ offset, size }) =>
+    const { entries } = this.#options.layout
+    const isBroken = ({ offset, size }: ParameterEntry): boolean =>
       views.some(({ slice, view }) => {
         const from = Math.max(offset, slice.offset)
         const to = Math.min(offset + size, slice.offset + slice.size)
         return from < to && !view.subarray(from - slice.offset, to - slice.offset).every(Number.isFinite)
-      }),
-    )
+      })
+    const entry = entries.findLast((one) => !isStatistic(one.kind) && isBroken(one)) ?? entries.findLast(isBroken)
     return entry?.name ?? null
   }
 

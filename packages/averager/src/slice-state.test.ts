@@ -24,8 +24,9 @@ function start(leaves: number, arena = Arena.create()): { slice: SliceState; tol
     term: 1,
     leaves,
     slice: { index: 1, offset: 7, size: SIZE },
+    microBatches: leaves,
     momentum: MOMENTUM,
-    decayRanges: [{ offset: 0, size: SIZE, decay: DECAY }],
+    updateRanges: [{ offset: 0, size: SIZE, decay: DECAY }],
   }
   const slice = new SliceState(options, arena, {
     covered: (range) => told.covered.push(range),

@@ -9,7 +9,7 @@ import { refusalOf, type Outcome } from './contribution-check.js'
 import { LeafTally } from './leaf-tally.js'
 import { LeafCopies, type LeafCopy, type StepAudits } from './leaf-copies.js'
 import { DONE, PartialGradients, type Partial } from './partial-gradients.js'
-import { cutRanges, type DecayRange } from './slice-update.js'
+import { cutRanges, type UpdateRange } from './slice-update.js'
 import { allocateBuffers, sideOf, type Side, type VersionBuffers } from './version-buffers.js'
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
@@ -21,8 +21,10 @@ export interface SliceOptions {
   /** M. */
   readonly leaves: number
   readonly slice: Slice
+  /** Micro-batches of a step: what batch statistics are averaged over. */
+  readonly microBatches: number
   readonly momentum: number
-  readonly decayRanges: readonly DecayRange[]
+  readonly updateRanges: readonly UpdateRange[]
 }
 
 /** What a slice tells. */
@@ -203,25 +205,26 @@ export class SliceState {
     if (this.#chunksLeft === 0) this.#listener.reduced(this.#finite, this.#statistics)
   }
 
-  /** Design: v' = μ·v − ε·(g + λ·w), w' = w + v', into the provisional version's buffers. */
+  /** v' = μ·v − ε·(g + λ·w), w' = w + v', and for batch statistics their mean, into the provisional version's buffers. */
   #update(chunk: number, root: Partial): void {
     const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(this.#committed + 1, this.#opened)]
     const start = chunk * CHUNK_FLOATS
     const floats = this.#chunkFloats(chunk)
-    const gradient = this.#partials.locate(root, floats, 0)
-    for (const range of cutRanges(this.#options.decayRanges, start, floats)) {
-      const at = range.offset * FLOAT_BYTES
-      const finite = this.#arena.update({
-        weights: this.buffers.weights[from] + at,
-        velocity: this.buffers.velocity[from] + at,
-        gradient: gradient + (range.offset - start) * FLOAT_BYTES,
-        nextWeights: this.buffers.weights[to] + at,
-        nextVelocity: this.buffers.velocity[to] + at,
-        floats: range.size,
-        momentum: this.#options.momentum,
-        rate: this.#rate,
-        decay: range.decay,
-      })
+    const sums = this.#partials.locate(root, floats, 0)
+    const { microBatches, momentum, updateRanges } = this.#options
+    for (const { offset, size, decay } of cutRanges(updateRanges, start, floats)) {
+      const at = offset * FLOAT_BYTES
+      const gradient = sums + (offset - start) * FLOAT_BYTES
+      const nextWeights = this.buffers.weights[to] + at
+      const finite =
+        decay === 'none'
+          ? this.#arena.average({ sum: gradient, nextStatistics: nextWeights, floats: size, count: microBatches })
+          : this.#arena.update({
+              weights: this.buffers.weights[from] + at,
+              velocity: this.buffers.velocity[from] + at,
+              nextVelocity: this.buffers.velocity[to] + at,
+              ...{ gradient, nextWeights, floats: size, momentum, rate: this.#rate, decay },
+            })
       this.#finite &&= finite
     }
     if (root.type === 'done' || root.statistics === undefined) return

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
-import { cutRanges, decayRangesOf } from './slice-update.js'
+import { cutRanges, updateRangesOf } from './slice-update.js'
 
 const entry = (name: string, offset: number, size: number, kind: 'kernel' | 'bias'): ParameterLayout['entries'][number] => ({
   name,
@@ -24,7 +24,7 @@ const slice = { index: 1, offset: 5, size: 35 }
 
 describe('weight decay ranges', () => {
   it('decays kernels only, offsets counted from the slice', () => {
-    expect(decayRangesOf(layout, slice, optimizer)).toEqual([
+    expect(updateRangesOf(layout, slice, optimizer)).toEqual([
       { offset: 0, size: 5, decay: 0.5 },
       { offset: 5, size: 2, decay: 0 },
       { offset: 7, size: 20, decay: 0.5 },
@@ -33,13 +33,22 @@ describe('weight decay ranges', () => {
     ])
   })
 
+  it('leaves batch statistics to their mean, whatever decays', () => {
+    const entries = [...layout.entries.slice(0, 2), { ...entry('a/moving_mean', 12, 3, 'bias'), kind: 'movingMean' as const }]
+    for (const decayOn of ['kernels', 'all'] as const) {
+      const ranges = updateRangesOf({ entries, size: 15 }, { index: 0, offset: 0, size: 15 }, { ...optimizer, decayOn })
+      expect(ranges.at(-1)).toEqual({ offset: 12, size: 3, decay: 'none' })
+      expect(ranges.slice(0, -1).every(({ decay }) => decay !== 'none')).toBe(true)
+    }
+  })
+
   it('is one range where all decay', () => {
-    expect(decayRangesOf(layout, slice, { ...optimizer, decayOn: 'all' })).toEqual([{ offset: 0, size: 35, decay: 0.5 }])
-    expect(decayRangesOf(layout, slice, { ...optimizer, weightDecay: 0 })).toEqual([{ offset: 0, size: 35, decay: 0 }])
+    expect(updateRangesOf(layout, slice, { ...optimizer, decayOn: 'all' })).toEqual([{ offset: 0, size: 35, decay: 0.5 }])
+    expect(updateRangesOf(layout, slice, { ...optimizer, weightDecay: 0 })).toEqual([{ offset: 0, size: 35, decay: 0 }])
   })
 
   it('cuts to a chunk without gap or overlap', () => {
-    const ranges = decayRangesOf(layout, slice, optimizer)
+    const ranges = updateRangesOf(layout, slice, optimizer)
     expect([...cutRanges(ranges, 6, 2)]).toEqual([
       { offset: 6, size: 1, decay: 0 },
       { offset: 7, size: 1, decay: 0.5 },

@@ -1,22 +1,22 @@
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
-import type { ParameterLayout, Slice } from '@lockstep/shared/parameters/layout.js'
+import { isStatistic, type ParameterEntry, type ParameterLayout, type Slice } from '@lockstep/shared/parameters/layout.js'
 
-/** Consecutive elements of a slice with one weight decay. `offset` counts from the start of the slice. */
-export interface DecayRange {
+/** Consecutive elements of a slice that are updated in one way. `offset` counts from the start of the slice. */
+export interface UpdateRange {
   readonly offset: number
   readonly size: number
-  /** λ, or 0 where parameters do not decay. */
-  readonly decay: number
+  /** λ, or 0 where parameters do not decay; `none` for batch statistics, of which the mean over the step is taken instead of an update. */
+  readonly decay: number | 'none'
 }
 
 /** The ranges of a slice by weight decay, neighbours with the same λ joined. */
-export function decayRangesOf(layout: ParameterLayout, slice: Slice, optimizer: Recipe['optimizer']): DecayRange[] {
-  const ranges: DecayRange[] = []
+export function updateRangesOf(layout: ParameterLayout, slice: Slice, optimizer: Recipe['optimizer']): UpdateRange[] {
+  const ranges: UpdateRange[] = []
   for (const entry of layout.entries) {
     const first = Math.max(entry.offset, slice.offset)
     const end = Math.min(entry.offset + entry.size, slice.offset + slice.size)
     if (first >= end) continue
-    const decay = optimizer.decayOn === 'all' || entry.kind === 'kernel' ? optimizer.weightDecay : 0
+    const decay = decayOf(entry.kind, optimizer)
     const last = ranges.at(-1)
     if (last?.decay === decay) ranges[ranges.length - 1] = { ...last, size: last.size + end - first }
     else ranges.push({ offset: first - slice.offset, size: end - first, decay })
@@ -24,11 +24,16 @@ export function decayRangesOf(layout: ParameterLayout, slice: Slice, optimizer: 
   return ranges
 }
 
+function decayOf(kind: ParameterEntry['kind'], { decayOn, weightDecay }: Recipe['optimizer']): UpdateRange['decay'] {
+  if (isStatistic(kind)) return 'none'
+  return decayOn === 'all' || kind === 'kernel' ? weightDecay : 0
+}
+
 /** The parts of those ranges inside [first, first + count). Offsets count from the start of the slice. */
-export function* cutRanges(ranges: readonly DecayRange[], first: number, count: number): Generator<DecayRange> {
+export function* cutRanges(ranges: readonly UpdateRange[], first: number, count: number): Generator<UpdateRange> {
   for (const range of ranges) {
     const from = Math.max(range.offset, first)
     const to = Math.min(range.offset + range.size, first + count)
-    if (from < to) yield { offset: from, size: to - from, decay: range.decay }
+    if (from < to) yield { ...range, offset: from, size: to - from }
   }
 }

@@ -1,5 +1,6 @@
 import { workerData } from 'node:worker_threads'
 import { digestState, writeCheckpoint, type StateBytes } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
+import { parameterFloats } from '@lockstep/shared/parameters/layout.js'
 import { answerRequests } from './answering-port.js'
 import type { StateRequest, StateThreadData } from './thread-messages.js'
 
@@ -18,6 +19,12 @@ answerRequests((message) => {
   return writeCheckpoint(request.path, layout, request.metadata, state)
 })
 
+/** Of the velocity only the parameters' part: batch statistics, at the end of the vector, have none. */
 function rangesOf(kind: 'weights' | 'velocity', side: 0 | 1): Uint8Array[] {
-  return slices.map(({ memory, buffers, size }) => Buffer.from(memory.buffer, buffers[kind][side], size * Float32Array.BYTES_PER_ELEMENT))
+  let left = kind === 'weights' ? layout.size : parameterFloats(layout)
+  return slices.map(({ memory, buffers, size }) => {
+    const floats = Math.min(size, left)
+    left -= floats
+    return Buffer.from(memory.buffer, buffers[kind][side], floats * Float32Array.BYTES_PER_ELEMENT)
+  })
 }

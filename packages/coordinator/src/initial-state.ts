@@ -5,7 +5,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { planDepthTransfer, type TransferSource } from '@lockstep/shared/initialization/depth-transfer.js'
 import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
 import type { Network } from '@lockstep/shared/models/network.js'
-import type { ParameterEntry, ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { isStatistic, type ParameterEntry, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import type { InitializedLayer, TrainEvent } from './train-event.js'
 
@@ -14,7 +14,7 @@ import type { InitializedLayer, TrainEvent } from './train-event.js'
 type Emit = (event: TrainEvent) => void
 
 /**
- * Version 0: random weights, and from a checkpoint the layers that the VGG paper copies (section 3.1.1).
+ * Version 0: random weights, and from a checkpoint all of the same network, or the layers that the VGG paper copies (section 3.1.1).
  * @returns the table of what came from where, or null when everything is random
  * @throws TrainError CHECKPOINT_INVALID, CHECKPOINT_MISMATCH
  */
@@ -49,13 +49,14 @@ export async function writeFreshState(
 }
 
 /**
- * The state of a checkpoint: weights and velocity.
+ * The state of a checkpoint: parameters, their velocity, batch statistics.
  * @throws TrainError CHECKPOINT_MISMATCH when its tensors are not those of the network
  */
 export async function writeCheckpointState(averager: Averager, checkpoint: Checkpoint, layout: ParameterLayout, emit: Emit): Promise<void> {
   for (const entry of layout.entries) {
     emit({ type: 'preparing', what: 'checkpoint', done: entry.offset, total: layout.size })
     averager.write('weights', entry.offset, await readWhole(checkpoint, entry, entry.name))
+    if (isStatistic(entry.kind)) continue
     averager.write('velocity', entry.offset, await readWhole(checkpoint, entry, `velocity/${entry.name}`))
   }
 }

@@ -36,6 +36,7 @@ export class RunServices {
       term,
       layout,
       leaves: plan.leaves,
+      microBatches: plan.leaves * recipe.batch.leaf,
       optimizer: recipe.optimizer,
       slices: recipe.run.averager.slices,
       host,

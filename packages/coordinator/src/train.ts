@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { performance } from 'node:perf_hooks'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { parameterFloats } from '@lockstep/shared/parameters/layout.js'
 import { buildDigest } from '@lockstep/shared/protocol/build-digest.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { writeCheckpointState, writeFreshState } from './initial-state.js'
@@ -140,7 +141,7 @@ async function serve(
     await services.averager.open(version)
     emit({
       ...{ type: 'started', directory: directory.path, address, steps: preparation.plan.steps, firstStep: version, initialized },
-      ...{ parameters: layout.size, leaves: preparation.plan.leaves, workers: recipe.run.workers.count },
+      ...{ parameters: parameterFloats(layout), leaves: preparation.plan.leaves, workers: recipe.run.workers.count },
     })
     await conduct(preparation, { shell, services, membership, report, emit, signal })
     log.logger.info({ contributions: services.averager.counters() }, 'contributions by outcome')

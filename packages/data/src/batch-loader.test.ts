@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { colorShiftOf } from '@lockstep/shared/sampling/color-shift.js'
-import { cropOrigin, geometryOf } from '@lockstep/shared/sampling/geometry.js'
+import { centerGeometry, cropOrigin, geometryOf } from '@lockstep/shared/sampling/geometry.js'
 import { SampleStream } from '@lockstep/shared/sampling/sample-stream.js'
 import { BatchLoader, type BatchLoaderOptions, type TrainingBatch } from './batch-loader.js'
 import { drawClassFolders, inTemporaryFolder, put } from './drawn-pictures.js'
@@ -153,7 +153,7 @@ describe('BatchLoader.evaluation', () => {
   it('has fixed batches, the last padded with zeros, never augmented, as prediction sees them', async () => {
     await withData(async (data, folder) => {
       const loader = loaderOf(data, ALL)
-      const recipe = { ...recipeWith('', ALL), model: { inputSize: 16 } as Recipe['model'] }
+      const recipe = { ...recipeWith('', ALL), model: { name: 'vgg-a', inputSize: 16 } as Recipe['model'] }
       const preprocessing = preprocessingOf(recipe, data)
       expect(preprocessing).toEqual({
         inputSize: 16,
@@ -175,6 +175,43 @@ describe('BatchLoader.evaluation', () => {
         }
         expect(images.subarray(samples * pixels).every((value) => value === 0)).toBe(true)
       }
+    })
+  })
+})
+
+describe('grey input', () => {
+  const GREY = [0.299, 0.587, 0.114]
+
+  it('has one channel: the weighted sum of red, green and blue, of mean 0 and variance 1 over the training set', async () => {
+    await withData(async (data, folder) => {
+      const recipe = { ...recipeWith('', PLAIN), model: { name: 'small-cnn', inputSize: 16 } as Recipe['model'] }
+      const preprocessing = preprocessingOf(recipe, data)
+      const greyOf = (pixels: Uint8Array, at: number): number =>
+        GREY.reduce((total, weight, channel) => total + weight * (pixels[at + channel] ?? 0), 0)
+      const greys: number[] = []
+      for (let i = 0; i < 30; i++) {
+        const name = `${i < 15 ? 'a' : 'b'}/${String(i % 15).padStart(3, '0')}.png`
+        const { pixels } = await decodePicture(await readFile(join(folder, name)), null)
+        for (let at = 0; at < pixels.length; at += 3) greys.push(greyOf(pixels, at))
+      }
+      const mean = greys.reduce((sum, grey) => sum + grey, 0) / greys.length
+      const std = Math.sqrt(greys.reduce((sum, grey) => sum + (grey - mean) ** 2, 0) / greys.length)
+      expect(preprocessing.greyStd).toBeCloseTo(std, 6)
+      const { images } = await loaderOf(data, PLAIN, { channels: 1 }).evaluation(0)
+      expect(images).toHaveLength(4 * 256)
+      const { pixels, height, width } = await decodePicture(await data.validation.read(0), 16)
+      const { top, left } = cropOrigin(centerGeometry(16), height, width, 16)
+      for (const [row, column] of [
+        [0, 0],
+        [3, 11],
+        [15, 15],
+      ] as const) {
+        const grey = greyOf(pixels, ((top + row) * width + left + column) * 3)
+        expect(images[row * 16 + column]).toBeCloseTo((grey - mean) / std, 5)
+      }
+      const image = await decodeForPrediction(join(folder, data.validation.name(0)), preprocessing)
+      expect([...image]).toEqual([...images.subarray(0, 256)])
+      expect((await loaderOf(data, ALL, { channels: 1 }).training(0, 3)).images).toHaveLength(3 * 256)
     })
   })
 })

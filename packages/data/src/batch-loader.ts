@@ -2,14 +2,14 @@ import { colorShiftOf } from '@lockstep/shared/sampling/color-shift.js'
 import { geometryOf } from '@lockstep/shared/sampling/geometry.js'
 import { SampleStream } from '@lockstep/shared/sampling/sample-stream.js'
 import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader, type EvaluationBatch } from './evaluation-loader.js'
-import { byteValues, writeInput, type ByteValues } from './network-input.js'
+import { byteValues, inputFloats, writeInput, type ByteValues } from './network-input.js'
 import { orderedPool } from './ordered-pool.js'
 import { PictureReader } from './picture-reader.js'
-import { normalizeRule, requireScales, testScale, trainingScale, type PictureRecipe } from './preprocessing.js'
+import { preprocessingFor, trainingScale, type PictureRecipe, type Preprocessing } from './preprocessing.js'
 import type { TrainingData } from './training-data.js'
 
 export interface TrainingBatch {
-  /** [count, side, side, 3], float32 RGB, normalised. A buffer of its own, to be handed to another thread. */
+  /** [count, side, side, channels], float32 RGB or grey, normalised. A buffer of its own, to be handed to another thread. */
   readonly images: Float32Array<ArrayBuffer>
   /** [count] class numbers. */
   readonly labels: Int32Array<ArrayBuffer>
@@ -23,6 +23,8 @@ export interface BatchLoaderOptions {
   readonly recipe: PictureRecipe
   /** Height and width of the network's input, pixels. */
   readonly inputSize: number
+  /** Its channels: 3 by default, or 1, grey. */
+  readonly channels?: 1 | 3 | undefined
   /** Pictures decoded at once. */
   readonly parallelism?: number | undefined
   /** Bytes of pixels kept of small pictures, for training and validation each; 0: none. */
@@ -39,14 +41,14 @@ export class BatchLoader {
   private readonly stream: SampleStream
   private readonly reader: PictureReader
   private readonly evaluationLoader: EvaluationLoader
+  private readonly preprocessing: Preprocessing
   private readonly values: ByteValues
 
   /** @throws TrainError RECIPE_INVALID when a scale is smaller than the input */
   constructor(private readonly options: BatchLoaderOptions) {
     const { data, recipe, inputSize, parallelism = DEFAULT_PARALLELISM, cacheBytes = DEFAULT_CACHE_BYTES } = options
-    requireScales(recipe, inputSize)
-    const { mean, std, classes } = data
-    const preprocessing = { inputSize, scale: testScale(recipe, inputSize), normalize: normalizeRule(recipe), mean, std, classes }
+    const preprocessing = preprocessingFor(recipe, data, inputSize, options.channels ?? 3)
+    this.preprocessing = preprocessing
     const scale = trainingScale(recipe, inputSize)
     this.stream = new SampleStream({ size: data.train.size, seed: recipe.seed, shuffle: recipe.data.shuffle, blocks: data.train.blocks })
     this.reader = new PictureReader(data.train, typeof scale === 'number' ? scale : null, cacheBytes)
@@ -66,7 +68,7 @@ export class BatchLoader {
     const { data, recipe, inputSize, parallelism = DEFAULT_PARALLELISM } = this.options
     const { crop, flip, colorShift } = recipe.data.augment
     const view = { shortSide: trainingScale(recipe, inputSize), crop, flip }
-    const pixels = inputSize * inputSize * 3
+    const pixels = inputFloats(this.preprocessing)
     const images = new Float32Array(count * pixels)
     const labels = new Int32Array(count)
     const load = async (position: number): Promise<{ position: number; label: number }> => {
@@ -90,6 +92,6 @@ export class BatchLoader {
   private shiftedValues(position: number): ByteValues {
     const { data, recipe } = this.options
     const shift = colorShiftOf(recipe.seed, position, recipe.data.augment.colorShift, data.color.eigenvectors, data.color.eigenvalues)
-    return byteValues({ normalize: normalizeRule(recipe), mean: data.mean, std: data.std }, shift)
+    return byteValues(this.preprocessing, shift)
   }
 }

@@ -1,12 +1,12 @@
 import { centerGeometry } from '@lockstep/shared/sampling/geometry.js'
-import { byteValues, writeInput, type ByteValues } from './network-input.js'
+import { byteValues, inputFloats, writeInput, type ByteValues } from './network-input.js'
 import { orderedPool } from './ordered-pool.js'
 import { PictureReader } from './picture-reader.js'
 import type { Preprocessing } from './preprocessing.js'
 import type { SampleSource } from './sample-folder.js'
 
 export interface EvaluationBatch {
-  /** [batch, side, side, 3], float32; zeros after the last sample. A buffer of its own, to be handed to another thread. */
+  /** [batch, side, side, channels], float32; zeros after the last sample. A buffer of its own, to be handed to another thread. */
   readonly images: Float32Array<ArrayBuffer>
   /** [batch]; zeros after the last sample. */
   readonly labels: Int32Array<ArrayBuffer>
@@ -46,15 +46,16 @@ export class EvaluationLoader {
   async load(batch: number): Promise<EvaluationBatch> {
     const { source, preprocessing, batch: size, parallelism = DEFAULT_PARALLELISM } = this.options
     const { inputSize, scale } = preprocessing
+    const floats = inputFloats(preprocessing)
     const first = batch * size
     const samples = Math.min(size, source.size - first)
-    const images = new Float32Array(size * inputSize * inputSize * 3)
+    const images = new Float32Array(size * floats)
     const labels = new Int32Array(size)
     let at = 0
     const numbers = Array.from({ length: samples }, (_, i) => first + i)
     for await (const picture of orderedPool(numbers, parallelism, (i) => this.reader.picture(i, scale))) {
       labels[at] = source.label(first + at)
-      writeInput(picture, centerGeometry(scale), inputSize, this.values, images, at * inputSize * inputSize * 3)
+      writeInput(picture, centerGeometry(scale), inputSize, this.values, images, at * floats)
       at++
     }
     return { images, labels, samples }

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { centerGeometry } from '@lockstep/shared/sampling/geometry.js'
-import { byteValues, writeInput } from './network-input.js'
+import { byteValues, inputFloats, writeInput } from './network-input.js'
 import { decodePicture, decodingReason } from './picture.js'
 import type { Preprocessing } from './preprocessing.js'
 
 /**
- * A picture as the network's input: [side, side, 3], by the same arithmetic as in evaluation.
+ * A picture as the network's input: [side, side, channels], by the same arithmetic as in evaluation.
  * @param picture a path, or the encoded bytes; @throws TrainError DATA_MISSING when there is no such file, DATA_CORRUPT when it is no picture
  */
 export async function decodeForPrediction(picture: string | Buffer, preprocessing: Preprocessing): Promise<Float32Array<ArrayBuffer>> {
@@ -16,7 +16,7 @@ export async function decodeForPrediction(picture: string | Buffer, preprocessin
     throw new TrainError('DATA_CORRUPT', `${name} cannot be decoded (${decodingReason(error)}): give a JPEG, PNG or WebP picture`)
   })
   const side = preprocessing.inputSize
-  const out = new Float32Array(side * side * 3)
+  const out = new Float32Array(inputFloats(preprocessing))
   writeInput(decoded, centerGeometry(preprocessing.scale), side, byteValues(preprocessing), out, 0)
   return out
 }

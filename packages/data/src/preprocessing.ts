@@ -1,6 +1,7 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { channelsOf } from '@lockstep/shared/models/families.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
-import type { Rgb } from './training-data.js'
+import type { ColorBasis, Rgb, TrainingData } from './training-data.js'
 
 /** All that turns a picture into a network's input at evaluation and prediction: a checkpoint carries it. Plain JSON. */
 export interface Preprocessing {
@@ -12,7 +13,24 @@ export interface Preprocessing {
   readonly normalize: 'mean' | 'meanAndStd'
   readonly mean: Rgb
   readonly std: Rgb
+  /** There if the input is one channel, grey: the standard deviation of grey, 0–255. */
+  readonly greyStd?: number
   readonly classes: string[]
+}
+
+/** Weights of R, G and B in grey: ITU-R BT.601. */
+export const GREY_WEIGHTS: Rgb = [0.299, 0.587, 0.114]
+
+/**
+ * Standard deviation of grey, 0–255, from the covariance of RGB = Σ λₖ·eₖ·eₖᵀ (0–1 units): its square is Σ λₖ·(w·eₖ)².
+ * One rounding after the other in a fixed order.
+ */
+export function greyStdOf({ eigenvalues, eigenvectors }: ColorBasis): number {
+  const variance = eigenvalues.reduce((sum, value, k) => {
+    const along = GREY_WEIGHTS.reduce((dot, weight, channel) => dot + weight * (eigenvectors[k]?.[channel] ?? 0), 0)
+    return sum + value * along * along
+  }, 0)
+  return 255 * Math.sqrt(Math.max(0, variance))
 }
 
 /** What is computed of a recipe here; a whole Recipe fits. */
@@ -59,10 +77,23 @@ export function requireScales(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>
 /** What of a recipe and its data a checkpoint carries to predict. */
 export function preprocessingOf(
   recipe: Pick<Recipe, 'model' | 'data' | 'evaluation' | 'initialization'>,
-  data: { readonly mean: Rgb; readonly std: Rgb; readonly classes: string[] },
+  data: PictureFacts,
 ): Preprocessing {
-  const { inputSize } = recipe.model
+  return preprocessingFor(recipe, data, recipe.model.inputSize, channelsOf(recipe.model))
+}
+
+/** The same for a recipe whose network is known by its input alone. */
+export function preprocessingFor(
+  recipe: Pick<Recipe, 'data' | 'evaluation' | 'initialization'>,
+  data: PictureFacts,
+  inputSize: number,
+  channels: 1 | 3,
+): Preprocessing {
   requireScales(recipe, inputSize)
   const { mean, std, classes } = data
-  return { inputSize, scale: testScale(recipe, inputSize), normalize: normalizeRule(recipe), mean, std, classes }
+  const grey = channels === 1 ? { greyStd: greyStdOf(data.color) } : {}
+  return { inputSize, scale: testScale(recipe, inputSize), normalize: normalizeRule(recipe), mean, std, ...grey, classes }
 }
+
+/** What of a data set enters pixels, and its classes. */
+type PictureFacts = Pick<TrainingData, 'mean' | 'std' | 'color' | 'classes'>

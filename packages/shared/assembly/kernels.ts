@@ -77,3 +77,30 @@ export function update(
   }
   return !v128.any_true(doubts) && doubt == 0 ? 1 : 0
 }
+
+/**
+ * The mean of what was added up: statistics' = sum / count, rounded to float32 once. For batch statistics, which have neither
+ * velocity nor decay.
+ * @returns 1 if every statistics' is finite; else 0
+ */
+export function average(sum: usize, nextStatistics: usize, floats: usize, count: f32): i32 {
+  const bytes = floats * FLOAT_BYTES
+  const wideBytes = (floats & ~3) * FLOAT_BYTES
+  const count4 = f32x4.splat(count)
+  let doubts = f32x4.splat(0)
+  let at: usize = 0
+  while (at < wideBytes) {
+    const next = f32x4.div(v128.load(sum + at), count4)
+    v128.store(nextStatistics + at, next)
+    doubts = v128.or(doubts, f32x4.sub(next, next))
+    at += LANE_BYTES
+  }
+  let doubt: u32 = 0
+  while (at < bytes) {
+    const next = load<f32>(sum + at) / count
+    store<f32>(nextStatistics + at, next)
+    doubt |= reinterpret<u32>(next - next)
+    at += FLOAT_BYTES
+  }
+  return !v128.any_true(doubts) && doubt == 0 ? 1 : 0
+}

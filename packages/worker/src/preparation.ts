@@ -1,6 +1,7 @@
 import { BatchLoader } from '@lockstep/data/batch-loader.js'
 import type { DataDigests } from '@lockstep/data/data-digests.js'
 import { openTrainingData, type TrainingData } from '@lockstep/data/training-data.js'
+import { channelsOf } from '@lockstep/shared/models/families.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
@@ -68,9 +69,10 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: vector })
     let probe: Probe = await compute.probe()
     log.info({ parameters: layout.size, tensorflow: compute.tensorflow, ...probe }, 'the engine is ready')
-    const loader = new BatchLoader({ data, recipe, inputSize })
+    const channels = channelsOf(recipe.model)
+    const loader = new BatchLoader({ data, recipe, inputSize, channels })
     const { micro } = recipe.batch
-    const sampleBytes = inputSize * inputSize * 3 * Float32Array.BYTES_PER_ELEMENT
+    const sampleBytes = inputSize * inputSize * channels * Float32Array.BYTES_PER_ELEMENT
     return {
       ...{ key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute },
       get probe() {

@@ -42,7 +42,15 @@ export class SimulatedSlice {
     this.#out = new Channel(time, world.chance(`from ${name}`), world.threadDelays, place)
     const slice: Slice = { index, offset: firstChunk * CHUNK_FLOATS, size: chunks * CHUNK_FLOATS }
     const size = slice.size
-    const options = { run: RUN, term, leaves: scenario.plan.leaves, slice, momentum: 0.9, decayRanges: [{ offset: 0, size, decay: 0 }] }
+    const options = {
+      run: RUN,
+      term,
+      leaves: scenario.plan.leaves,
+      microBatches: scenario.plan.leaves,
+      slice,
+      momentum: 0.9,
+      updateRanges: [{ offset: 0, size, decay: 0 }],
+    }
     const arena = new SymbolicArena((chunk, tree, range) => {
       const finite = world.watch.aboutToUpdate(this, term, chunk, tree, range.rate)
       if (world.mutation === 'dropBeforeCommit') arena.state.set(range.weights, arena.stateAt(range.weights) + 1)

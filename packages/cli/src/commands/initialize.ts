@@ -15,7 +15,7 @@ import { initializeParameter } from '@lockstep/shared/initialization/parameters.
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
 import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
-import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { parameterFloats, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { loadRecipe, recipeDigest } from '@lockstep/shared/recipe/load.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { addExample, addJsonOption, addSetOption } from '../options.js'
@@ -62,14 +62,18 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
   const { weights, plan } = await weightsOf(recipe, network, layout)
   await mkdir(dirname(out), { recursive: true })
   const suffix = stateSuffix(initialSchedule(recipe.learningRate), 0)
-  const state = { weights: [bytesOf(weights)], velocity: zeros(weights.byteLength), suffix }
+  const state = { weights: [bytesOf(weights)], velocity: zeros(parameterFloats(layout) * Float32Array.BYTES_PER_ELEMENT), suffix }
   const written = writeCheckpoint(out, layout, metadata, state)
   if (options.json) {
-    writeLine(JSON.stringify({ type: 'checkpoint', file: out, parameters: layout.size, layers: plan?.rows ?? null, ...written }))
+    writeLine(
+      JSON.stringify({ type: 'checkpoint', file: out, parameters: parameterFloats(layout), layers: plan?.rows ?? null, ...written }),
+    )
     return
   }
   for (const line of transferLines(plan, network, layout)) writeLine(line)
-  writeLine(`\n${shownPath(out)}: ${count(layout.size)} parameters, ${bytes(written.bytes)}, weights digest ${written.weightsDigest}`)
+  writeLine(
+    `\n${shownPath(out)}: ${count(parameterFloats(layout))} parameters, ${bytes(written.bytes)}, weights digest ${written.weightsDigest}`,
+  )
 }
 
 async function requireFree(out: string, force: boolean): Promise<void> {

@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises'
 import { InvalidArgumentError, type Command } from 'commander'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { MODEL_NAMES } from '@lockstep/shared/models/families.js'
 import { describeNetwork } from '@lockstep/shared/models/description.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
 import { loadRecipe } from '@lockstep/shared/recipe/load.js'
 import { nearest } from '@lockstep/shared/recipe/problems.js'
-import { MODEL_NAMES, modelSchema } from '@lockstep/shared/recipe/schema.js'
+import { modelSchema } from '@lockstep/shared/recipe/schema.js'
 import { inspectCheckpoint } from '../inspection/checkpoint-inspection.js'
 import { networkLines } from '../inspection/network-table.js'
 import { inspectRun } from '../inspection/run-inspection.js'
@@ -19,21 +20,29 @@ interface InspectOptions {
   classes?: number
   fullyConnected?: number[]
   head?: string
+  channels?: number
+  batchNormalization?: boolean
+  squeezeExcitation?: number
+  groups?: number
   set: string[]
   json: boolean
 }
 
 export function configure(command: Command): void {
   command
-    .argument('[what]', 'a model (vgg-a … vgg-e), a recipe, a checkpoint or the folder of a run (default: the newest run)')
+    .argument('[what]', 'a model (vgg-d, resnet-50, …), a recipe, a checkpoint or the folder of a run (default: the newest run)')
     .option('--width <factor>', 'of a model: multiplier of its channels', numberAbove(0))
-    .option('--input-size <pixels>', 'of a model: height and width of its input', wholeNumber(32))
+    .option('--input-size <pixels>', 'of a model: height and width of its input', wholeNumber(1))
     .option('--classes <count>', 'of a model: how many classes it tells apart (default: 1000)', wholeNumber(1))
     .option('--fully-connected <units>', 'of a model: units of its hidden fully connected layers, as in 4096,4096', unitList)
     .option('--head <kind>', 'of a model: flatten or globalAveragePooling')
+    .option('--channels <count>', 'of a model: 3, or 1 for grey pictures', wholeNumber(1))
+    .option('--batch-normalization', 'of a model: with batch normalization')
+    .option('--squeeze-excitation <ratio>', 'of a model: with squeeze-and-excitation blocks', wholeNumber(1))
+    .option('--groups <count>', 'of alexnet: 2, as published, or 1', wholeNumber(1))
   addSetOption(command, 'of a recipe: change a key (repeatable)')
   addJsonOption(command)
-  addExample(command, 'lockstep inspect vgg-d', 'lockstep inspect runs/latest')
+  addExample(command, 'lockstep inspect resnet-50', 'lockstep inspect runs/latest')
   command.action(inspect)
 }
 
@@ -56,6 +65,10 @@ function inspectModel(name: string, options: InspectOptions): void {
     inputSize: options.inputSize,
     fullyConnected: options.fullyConnected,
     head: options.head,
+    channels: options.channels,
+    batchNormalization: options.batchNormalization,
+    squeezeExcitation: options.squeezeExcitation,
+    groups: options.groups,
   })
   if (!model.success) {
     const issue = model.error.issues[0]

@@ -1,3 +1,4 @@
+import { familyDefaults, familyOf } from '@lockstep/shared/models/families.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import type { PictureFacts } from './picture-facts.js'
 
@@ -13,7 +14,8 @@ export interface RecipeChoice {
   model: Recipe['model']['name']
   inputSize: number
   width: number
-  fullyConnected: [number, number]
+  /** null: as the network has it, which has none or its own */
+  fullyConnected: [number, number] | null
   /** training scale, a little more than the input, so that a random crop has room */
   shortSide: number
   flip: boolean
@@ -32,7 +34,8 @@ export interface RecipeChoice {
  * @param cores of this machine
  */
 export function chooseRecipe(facts: PictureFacts, { model, cores }: { model: Recipe['model']['name']; cores: number }): RecipeChoice {
-  const inputSize = inputSizeFor(facts.medianShortSide)
+  const { smallestInput, inputSize: usual } = familyDefaults(model)
+  const inputSize = Math.max(smallestInput, Math.min(usual, inputSizeFor(facts.medianShortSide)))
   const width = facts.pictures < 5_000 || inputSize <= 64 ? 0.25 : inputSize <= 128 ? 0.5 : 1
   const units = 1024 * width * (width === 1 ? 4 : 1)
   const train = facts.validation === null ? Math.max(1, Math.round(facts.pictures * (1 - SPLIT))) : facts.pictures
@@ -46,7 +49,7 @@ export function chooseRecipe(facts: PictureFacts, { model, cores }: { model: Rec
     model,
     inputSize,
     width,
-    fullyConnected: [units, units],
+    fullyConnected: familyOf(model) === 'resnet' || familyOf(model) === 'small-cnn' ? null : [units, units],
     shortSide: Math.round((inputSize * 8) / 7),
     flip: facts.medianShortSide >= 96,
     global,

@@ -30,11 +30,9 @@ name: ${name}
 seed: 1                        # another seed, another run; the same seed, the same bits
 
 model:
-  name: ${model}                  # vgg-a … vgg-e: deeper and slower
+  name: ${model}                  # vgg-a … vgg-e, resnet-18 … resnet-152: deeper and slower
   width: ${String(width)}                  # 1 is the network of the paper; less is faster and needs fewer pictures
-  inputSize: ${String(inputSize)}
-  fullyConnected: [${fullyConnected.join(', ')}]
-  dropout: 0.5
+  inputSize: ${String(inputSize)}${fullyConnected === null ? '' : `\n  fullyConnected: [${fullyConnected.join(', ')}]\n  dropout: 0.5`}
 
 data:
   train: ${path(facts.train)}

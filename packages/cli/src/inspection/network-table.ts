@@ -6,12 +6,14 @@ import { bytes, count, significant } from '../terminal/units.js'
 /** The table a Keras user knows, with totals and what they mean in memory. */
 export function networkLines(network: Network): string[] {
   const description = describeNetwork(network)
+  const branches = network.layers.some(({ inputs }) => inputs !== undefined)
   const columns = [
     { title: 'Layer (type)', align: 'left' },
     { title: 'Output shape', align: 'left' },
     { title: 'Parameters', align: 'right' },
     { title: 'MACs', align: 'right' },
     { title: 'Activations', align: 'right' },
+    ...(branches ? [{ title: 'Connected to', align: 'left' } as const] : []),
   ] as const
   const rows = description.rows.map((row) => [
     `${row.name} (${row.type})`,
@@ -19,6 +21,7 @@ export function networkLines(network: Network): string[] {
     count(row.parameters),
     row.macs === 0 ? '' : giga(row.macs),
     row.activationBytes === 0 ? '' : bytes(row.activationBytes),
+    ...(branches ? [row.inputs.join(', ')] : []),
   ])
   return [
     `${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes`,
@@ -29,20 +32,20 @@ export function networkLines(network: Network): string[] {
   ]
 }
 
-function totals(network: Network, { parameters, macs, activationBytes, trainingBytes }: NetworkDescription): string[] {
+function totals(network: Network, description: NetworkDescription): string[] {
+  const { parameters, statistics, macs, activationBytes, trainingBytes } = description
   return [
     `Total parameters: ${count(parameters)} (${bytes(parameters * 4)} as float32), all trained`,
+    ...(statistics === 0 ? [] : [`Batch statistics besides: ${count(statistics)} values, moved by what micro-batches show, not trained`]),
     `Multiply-accumulates an image forward: ${count(macs)} (${giga(macs)})`,
     `Activations an image forward: ${count(activationBytes / 4)} values, ${bytes(activationBytes)}; in training, with their gradients, ${bytes(trainingBytes)}`,
-    ...remark(network),
+    ...remark(network, description),
   ]
 }
 
 /** D at its published size is the network of the figure that everybody copies. */
-function remark(network: Network): string[] {
-  const [height, , channels] = network.inputShape
-  const first = network.layers[0]
-  const isPublished = network.name === 'vgg-d' && height === 224 && channels === 3 && first?.type === 'convolution' && first.filters === 64
+function remark(network: Network, { parameters, activationBytes }: NetworkDescription): string[] {
+  const isPublished = network.name === 'vgg-d' && parameters === 138_357_544 && activationBytes === 4 * 15_237_608
   return isPublished
     ? ['(The 24 M values and 93 MB an image that one reads for this network are an addition error that has been copied for years.)']
     : []

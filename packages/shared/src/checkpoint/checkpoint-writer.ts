@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { invariant, TrainError } from '../errors/train-error.js'
-import type { ParameterLayout } from '../parameters/layout.js'
+import { isStatistic, parameterFloats, type ParameterLayout } from '../parameters/layout.js'
 import type { UnsealedMetadata } from './metadata.js'
 import { encodeHeader } from './safetensors.js'
 
@@ -15,16 +15,18 @@ export const SUFFIX_KEY = 'lockstep.state'
 /** What stands before the name of a parameter in the name of its velocity. */
 export const VELOCITY_PREFIX = 'velocity/'
 
-/** The state of a version as consecutive ranges of little-endian float32: the whole flat vector each, in order. */
+/** The state of a version as consecutive ranges of little-endian float32. */
 export interface StateBytes {
+  /** The whole flat vector: parameters, then batch statistics. */
   readonly weights: readonly Uint8Array[]
+  /** The same without batch statistics, which have none. */
   readonly velocity: readonly Uint8Array[]
   /** UTF-8: schedule state and next step, as the caller serializes them. */
   readonly suffix: Uint8Array
 }
 
 export interface StateDigests {
-  /** SHA-256 over the flat weights, hex. */
+  /** SHA-256 over the flat weights, batch statistics included, hex. */
   readonly weightsDigest: string
   /** SHA-256 over weights ‖ velocity ‖ suffix, hex. */
   readonly stateDigest: string
@@ -51,9 +53,11 @@ export function digestState(state: StateBytes, each: (piece: Uint8Array) => void
   return { weightsDigest, stateDigest: hash.update(state.suffix).digest('hex') }
 }
 
-/** The header of a checkpoint: weights by their names in layout order, then velocities. */
+/** The header of a checkpoint: parameters and batch statistics by their names in layout order, then the parameters' velocities. */
 function headerOf(layout: ParameterLayout, metadata: UnsealedMetadata, digests: StateDigests, suffix: Uint8Array): Buffer {
-  const velocity = layout.entries.map(({ name, shape }) => ({ name: VELOCITY_PREFIX + name, shape }))
+  const velocity = layout.entries
+    .filter(({ kind }) => !isStatistic(kind))
+    .map(({ name, shape }) => ({ name: VELOCITY_PREFIX + name, shape }))
   return encodeHeader([...layout.entries, ...velocity], {
     [METADATA_KEY]: JSON.stringify({ ...metadata, ...digests }),
     [SUFFIX_KEY]: Buffer.from(suffix).toString('utf8'),
@@ -98,7 +102,8 @@ function writeAside(
       writeFully(file, piece, at)
       at += piece.length
     })
-    invariant(at - length === layout.size * 2 * Float32Array.BYTES_PER_ELEMENT, 'a state has as many floats as its layout')
+    const floats = layout.size + parameterFloats(layout)
+    invariant(at - length === floats * Float32Array.BYTES_PER_ELEMENT, 'a state has as many floats as its layout')
     const header = headerOf(layout, metadata, digests, state.suffix)
     invariant(header.length === length, 'digests do not change the length of a header')
     writeFully(file, header, 0)

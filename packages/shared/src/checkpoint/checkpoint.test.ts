@@ -76,6 +76,20 @@ describe('checkpoint', () => {
     await checkpoint.close()
   })
 
+  it('has batch statistics among the weights, and no velocity of them', async () => {
+    const shape = [7]
+    const statistics = [{ name: 'bn/moving_mean', shape, offset: 300_000, size: 7, kind: 'movingMean' as const }]
+    const normalized = { entries: [...layout.entries.slice(0, 1), ...statistics], size: layout.size }
+    const written = writeCheckpoint(path, normalized, metadata, { ...state, velocity: [bytesOf(velocity.subarray(0, 300_000))] })
+    expect(written.weightsDigest).toBe(sha256(bytesOf(weights)))
+    expect(written.stateDigest).toBe(sha256(bytesOf(weights), bytesOf(velocity.subarray(0, 300_000)), suffix))
+    const checkpoint = await openCheckpoint(path)
+    expect([...checkpoint.tensors.keys()]).toEqual(['conv/kernel', 'bn/moving_mean', 'velocity/conv/kernel'])
+    expect(await checkpoint.read('bn/moving_mean')).toEqual(weights.slice(300_000))
+    await checkpoint.verify()
+    await checkpoint.close()
+  })
+
   it('replaces an older file whole', async () => {
     writeFileSync(path, 'old')
     writeCheckpoint(path, layout, metadata, state)

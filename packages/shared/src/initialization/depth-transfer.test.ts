@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { TrainError } from '../errors/train-error.js'
 import { layoutOf } from '../models/layout-of.js'
 import { networkOf, type Network } from '../models/network.js'
-import type { Recipe } from '../recipe/schema.js'
+import { modelSchema, type Recipe } from '../recipe/schema.js'
 import { planDepthTransfer, type TransferSource } from './depth-transfer.js'
 
 type Model = Recipe['model']
@@ -103,6 +103,41 @@ describe('planDepthTransfer', () => {
     const message = messageOf(() => planDepthTransfer(target, checkpointOf(small('vgg-a')), keep))
     expect(message).toMatch(expected)
     expect(message).not.toContain('\n')
+  })
+
+  it('copies batch normalization with its convolution, and no gate that has the shape of a layer', () => {
+    const options = { batchNormalization: true, squeezeExcitation: 4 }
+    const { copied } = planDepthTransfer(small('vgg-d', options), checkpointOf(small('vgg-a', options)), keep)
+    const normalized = SEVEN.slice(0, 4).flatMap((layer) =>
+      ['gamma', 'beta', 'moving_mean', 'moving_variance'].map((one) => `${layer}_bn/${one}`),
+    )
+    expect([...copied].sort()).toEqual([...tensorsOf(SEVEN), ...normalized].sort())
+  })
+
+  it.each(['resnet-18', 'resnet-50', 'alexnet', 'small-cnn'] as const)(
+    'copies all of a %s into another, with or without metadata',
+    (name) => {
+      const made = networkOf(modelSchema.parse({ name, width: 0.1 }), 10)
+      for (const withMetadata of [true, false]) {
+        const { copied } = planDepthTransfer(made, checkpointOf(made, withMetadata), keep)
+        expect(copied).toEqual(layoutOf(made).entries.map((entry) => entry.name))
+      }
+      const other = networkOf(modelSchema.parse({ name, width: 0.1 }), 5)
+      expect(planDepthTransfer(other, checkpointOf(made), { newHead: true }).copied).not.toContain('predictions/kernel')
+      expect(messageOf(() => planDepthTransfer(made, checkpointOf(small('vgg-a')), keep))).toBe(
+        `initialization.from: a.safetensors holds vgg-a; ${name} starts from a checkpoint of ${name}.`,
+      )
+    },
+  )
+
+  it('refuses weights that were trained with batch normalization where there is none, and the other way round', () => {
+    const [plain, normalized] = [small('vgg-a'), small('vgg-a', { batchNormalization: true })]
+    expect(messageOf(() => planDepthTransfer(plain, checkpointOf(normalized), keep))).toMatch(
+      /has batch normalization, .*; set model\.batchN/,
+    )
+    expect(messageOf(() => planDepthTransfer(normalized, checkpointOf(plain), keep))).toMatch(
+      /has no batch normalization, .*; leave out model/,
+    )
   })
 
   it('refuses another configuration and says which it is', () => {

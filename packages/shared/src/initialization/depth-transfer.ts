@@ -29,28 +29,32 @@ export interface TransferPlan {
 const COPIED_CONVOLUTIONS = ['block1_conv1', 'block2_conv1', 'block3_conv1', 'block3_conv2'] as const
 
 /**
- * Which tensors of a checkpoint start a network: of configuration A (or A-LRN) the four convolutions and the fully connected
- * layers that the paper copies; of the same configuration as the target, all.
+ * Which tensors of a checkpoint start a network: of the same network as the target, all; into a deeper VGG from configuration A (or
+ * A-LRN) the four convolutions, with their batch normalization, and the fully connected layers that the paper copies.
  * @param options.newHead leave `predictions` random when the checkpoint has another number of classes
  * @throws TrainError CHECKPOINT_MISMATCH naming the layer and both shapes, or the configuration that nothing is copied from
  */
 export function planDepthTransfer(target: Network, source: TransferSource, options: { readonly newHead: boolean }): TransferPlan {
   const file = source.file ?? 'the checkpoint'
   const tensors = new Map(source.tensors.map((tensor) => [tensor.name, tensor.shape]))
-  const model = source.model ?? configurationOf(tensors, target.name)
+  const isVgg = VGG_CONFIGURATIONS.some((configuration) => configuration === target.name)
+  // Files of others that hold no VGG network are taken at their tensors' names.
+  const model = source.model ?? (isVgg ? configurationOf(tensors, target.name) : target.name)
   const whole = model === target.name
-  if (!whole && model !== 'vgg-a' && model !== 'vgg-a-lrn') {
+  if (!whole && !(isVgg && (model === 'vgg-a' || model === 'vgg-a-lrn'))) {
+    const fitting = isVgg ? `vgg-a, vgg-a-lrn or ${target.name}` : target.name
     throw new TrainError(
       'CHECKPOINT_MISMATCH',
-      `initialization.from: ${file} holds ${model ?? 'no VGG network'}; ${target.name} starts from a checkpoint of vgg-a, vgg-a-lrn or ${target.name}.`,
+      `initialization.from: ${file} holds ${model ?? 'no VGG network'}; ${target.name} starts from a checkpoint of ${fitting}.`,
     )
   }
+  requireNormalization(target, tensors, file)
   const classes = source.classes ?? tensors.get('predictions/bias')?.[0]
   const newHead = options.newHead && classes !== target.classes
   const plan: TransferPlan = { copied: [], rows: [] }
   for (const entry of layoutOf(target).entries) {
     const layer = entry.name.slice(0, entry.name.lastIndexOf('/'))
-    const wanted = (whole || isCopied(target, layer)) && !(newHead && layer === 'predictions')
+    const wanted = (whole || isCopied(layer)) && !(newHead && layer === 'predictions')
     if (wanted) {
       requireShape(entry, tensors.get(entry.name), { file, layer, classes, target })
       plan.copied.push(entry.name)
@@ -60,9 +64,21 @@ export function planDepthTransfer(target: Network, source: TransferSource, optio
   return plan
 }
 
-function isCopied(target: Network, name: string): boolean {
-  return (
-    COPIED_CONVOLUTIONS.some((copied) => copied === name) || target.layers.some((layer) => layer.name === name && layer.type === 'dense')
+function isCopied(name: string): boolean {
+  return /^(fc\d+|predictions)$/.test(name) || COPIED_CONVOLUTIONS.some((copied) => name === copied || name === `${copied}_bn`)
+}
+
+/** Weights that were trained with batch normalization mean something else without, and the other way round. */
+function requireNormalization(target: Network, tensors: ReadonlyMap<string, readonly number[]>, file: string): void {
+  const [here, there] = [
+    target.layers.some(({ type }) => type === 'batchNormalization'),
+    [...tensors.keys()].some((name) => name.endsWith('/gamma')),
+  ]
+  if (here === there) return
+  const [which, remedy] = here ? ['has no', 'leave out'] : ['has', 'set']
+  throw new TrainError(
+    'CHECKPOINT_MISMATCH',
+    `initialization.from: ${file} ${which} batch normalization, unlike the network; ${remedy} model.batchNormalization, or use another checkpoint.`,
   )
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { layoutOf } from '../models/layout-of.js'
 import { networkOf } from '../models/network.js'
+import { modelSchema } from '../recipe/schema.js'
 import { fansOf, initializeParameter, type Initialization } from './parameters.js'
 
 const network = networkOf({ name: 'vgg-a', width: 0.5, inputSize: 32, fullyConnected: [101], dropout: 0.5, head: 'flatten' }, 9)
@@ -49,6 +50,27 @@ describe('initializeParameter', () => {
 
   it('sets biases to 0', () => {
     expect(values('block3_conv1/bias', 'normal').every((bias) => bias === 0)).toBe(true)
+  })
+
+  it('starts batch normalization as the identity, and the biases of AlexNet where the paper has them', () => {
+    const firstValues = (model: Record<string, unknown>): Record<string, number> => {
+      const made = networkOf(modelSchema.parse(model), 9)
+      const { entries } = layoutOf(made)
+      const found = entries.map((entry, index): [string, number] => {
+        const destination = new Float32Array(entry.size).fill(Number.NaN)
+        initializeParameter(made, { entries, size: 0 }, index, { method: 'he', std: 0.01 }, 1, destination)
+        return [entry.name, destination[entry.size - 1] ?? Number.NaN]
+      })
+      return Object.fromEntries(found.filter(([name]) => !name.endsWith('/kernel')))
+    }
+    expect(firstValues({ name: 'resnet-18', width: 0.02 })).toMatchObject({
+      ...{ 'conv1_bn/gamma': 1, 'conv1_bn/beta': 0, 'conv1_bn/moving_mean': 0, 'conv1_bn/moving_variance': 1 },
+      'predictions/bias': 0,
+    })
+    expect(firstValues({ name: 'alexnet', width: 0.02, fullyConnected: [4, 4], inputSize: 67 })).toEqual({
+      ...{ 'conv1/bias': 0, 'conv2/bias': 1, 'conv3/bias': 0, 'conv4/bias': 1, 'conv5/bias': 1 },
+      ...{ 'fc1/bias': 1, 'fc2/bias': 1, 'predictions/bias': 0 },
+    })
   })
 
   it('gives the same bits again, in any order, and others for another seed or layer', () => {

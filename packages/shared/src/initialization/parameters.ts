@@ -1,5 +1,5 @@
 import { invariant } from '../errors/train-error.js'
-import type { Network } from '../models/network.js'
+import type { LayerSpec, Network } from '../models/network.js'
 import type { ParameterEntry, ParameterLayout } from '../parameters/layout.js'
 import { normalPair, uniformOf } from '../random/normal.js'
 import { philox } from '../random/philox.js'
@@ -10,7 +10,8 @@ export type Initialization = Pick<Recipe['initialization'], 'method' | 'std'>
 
 /**
  * Fills one whole parameter tensor with its initial values: a pure function of (seed, layer, element), so tensors can be
- * had at any time and in any order. Biases are 0.
+ * had at any time and in any order. Biases are 0 where the network does not say otherwise (AlexNet); batch normalization starts as
+ * the identity: gamma and the moving variance are 1, beta and the moving mean 0.
  * @param entryIndex index in `layout.entries`
  * @param destination as long as the tensor
  */
@@ -25,11 +26,11 @@ export function initializeParameter(
   const entry = layout.entries[entryIndex]
   invariant(entry !== undefined, `the layout has an entry ${String(entryIndex)}`)
   invariant(destination.length === entry.size, `the destination is as long as ${entry.name}`)
-  if (entry.kind === 'bias') {
-    destination.fill(0)
+  const layer = layerIndexOf(network, entry)
+  if (entry.kind !== 'kernel') {
+    destination.fill(firstValueOf(network.layers[layer], entry.kind))
     return
   }
-  const layer = layerIndexOf(network, entry)
   const [fanIn, fanOut] = fansOf(entry.shape)
   switch (initialization.method) {
     case 'normal':
@@ -48,6 +49,12 @@ export function initializeParameter(
       fillUniform(destination, Math.sqrt(6 / (fanIn + fanOut)), layer, seed)
       break
   }
+}
+
+function firstValueOf(layer: LayerSpec | undefined, kind: ParameterEntry['kind']): number {
+  if (kind === 'gamma' || kind === 'movingVariance') return 1
+  const given = layer?.type === 'convolution' || layer?.type === 'dense' ? layer.initialBias : undefined
+  return kind === 'bias' ? (given ?? 0) : 0
 }
 
 /** Index in `network.layers` of the layer that a parameter belongs to. */

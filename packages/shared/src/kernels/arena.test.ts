@@ -156,6 +156,36 @@ describe('update', () => {
   })
 })
 
+describe('average', () => {
+  it('is float32 division, element by element, for any length and any bits, and says what is finite', () => {
+    for (const length of LENGTHS) {
+      for (const [make, count] of [
+        [ordinary, 3],
+        [patterns, 8],
+        [patterns, 5],
+      ] as const) {
+        const arena = Arena.create(1 << 22)
+        const values = make(length, 1)
+        const [sum, nextStatistics] = [put(arena, values), put(arena, new Float32Array(length + 8).fill(7))]
+        const finite = arena.average({ sum, nextStatistics, floats: length, count })
+        const expected = values.map((value) => f(value / count))
+        sameBits(arena.view(nextStatistics, length), expected)
+        expect(finite).toBe(expected.every(Number.isFinite))
+        expect([...arena.view(nextStatistics + 4 * length, 8)]).toEqual(Array.from({ length: 8 }, () => 7))
+      }
+    }
+  })
+
+  it.each([NaN, Infinity, -Infinity])('notices %f at every position', (bad) => {
+    for (let at = 0; at < 11; at++) {
+      const arena = Arena.create(1 << 20)
+      const values = new Float32Array(11)
+      values[at] = bad
+      expect(arena.average({ sum: put(arena, values), nextStatistics: arena.allocate(11), floats: 11, count: 2 })).toBe(false)
+    }
+  })
+})
+
 describe('arena', () => {
   it('aligns blocks, grows, and keeps old views valid', () => {
     const arena = Arena.create()

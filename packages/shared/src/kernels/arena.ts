@@ -11,6 +11,15 @@ const WASM32_BYTES = 65_536 * PAGE_BYTES
 const ALIGNMENT_BYTES = 64
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
 
+/** What one call of the averaging kernel reads and writes. Byte offsets into the arena; ranges of `floats` elements. */
+export interface AverageRange {
+  readonly sum: number
+  readonly nextStatistics: number
+  readonly floats: number
+  /** Micro-batches in the sum: a whole number below 2^24, which float32 holds. */
+  readonly count: number
+}
+
 /** What one call of the update kernel reads and writes. Byte offsets into the arena; ranges of `floats` elements. */
 export interface UpdateRange {
   readonly weights: number
@@ -40,6 +49,7 @@ interface Kernels {
     rate: number,
     decay: number,
   ): number
+  average(sum: number, nextStatistics: number, floats: number, count: number): number
 }
 
 let compiled: WasmModule | undefined
@@ -164,5 +174,13 @@ export class Arena {
   update(range: UpdateRange): boolean {
     const { weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay } = range
     return this.#kernels.update(weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay) === 1
+  }
+
+  /**
+   * New batch statistics: the sum over a step's micro-batches divided by their number, in float32.
+   * @returns whether all of them are finite
+   */
+  average({ sum, nextStatistics, floats, count }: AverageRange): boolean {
+    return this.#kernels.average(sum, nextStatistics, floats, count) === 1
   }
 }

@@ -1,4 +1,5 @@
-import type { LayerSpec, Network } from './network.js'
+import { isStatistic } from '../parameters/layout.js'
+import { inputsOf, type LayerSpec, type Network } from './network.js'
 import { elementsOf, shapesOf, type LayerShapes } from './shapes.js'
 
 /** A line of the table a Keras user knows. */
@@ -9,7 +10,11 @@ export interface NetworkRow {
   /** Without the batch dimension. */
   readonly outputShape: readonly number[]
   readonly parameters: number
-  /** Multiply-accumulates an image forward. */
+  /** Values of batch statistics, which are not trained. */
+  readonly statistics: number
+  /** The layers whose outputs it takes. */
+  readonly inputs: readonly string[]
+  /** Multiply-accumulates an image forward: those of convolutions and dense layers. */
   readonly macs: number
   /** float32 bytes of the output of one image; 0 where the output is the input's memory (flatten, dropout). */
   readonly activationBytes: number
@@ -19,8 +24,9 @@ export interface NetworkDescription {
   /** The input first, then every layer. */
   readonly rows: readonly NetworkRow[]
   readonly parameters: number
+  readonly statistics: number
   readonly macs: number
-  /** One image forward: the input and the output of every convolution, pooling and dense layer. */
+  /** One image forward: the input and the output of every layer but flatten and dropout. */
   readonly activationBytes: number
   /** One image forward and backward: every activation and its gradient, so twice `activationBytes`. */
   readonly trainingBytes: number
@@ -38,24 +44,28 @@ export function describeNetwork(network: Network): NetworkDescription {
     type: 'InputLayer',
     outputShape: network.inputShape,
     parameters: 0,
+    statistics: 0,
+    inputs: [],
     macs: 0,
     activationBytes: elementsOf(network.inputShape) * FLOAT_BYTES,
   }
-  const rows = [input, ...shapesOf(network).map(rowOf)]
+  const rows = [input, ...shapesOf(network).map((shapes, index) => rowOf(shapes, inputsOf(network, index)))]
   const total = (value: (row: NetworkRow) => number): number => rows.reduce((sum, row) => sum + value(row), 0)
   const activationBytes = total((row) => row.activationBytes)
   return {
     rows,
     parameters: total((row) => row.parameters),
+    statistics: total((row) => row.statistics),
     macs: total((row) => row.macs),
     activationBytes,
     trainingBytes: 2 * activationBytes,
   }
 }
 
-function rowOf({ layer, output, kernel }: LayerShapes): NetworkRow {
+function rowOf({ layer, output, kernel, tensors }: LayerShapes, inputs: readonly string[]): NetworkRow {
   const kernelSize = kernel === undefined ? 0 : elementsOf(kernel)
-  const biases = kernel?.at(-1) ?? 0
+  const sizeOf = (statistics: boolean): number =>
+    tensors.reduce((sum, { kind, shape }) => (isStatistic(kind) === statistics ? sum + elementsOf(shape) : sum), 0)
   // A kernel's last dimension is its outputs; it is applied once at every position of the output.
   const positions = elementsOf(output.slice(0, -1))
   const inPlace = layer.type === 'flatten' || layer.type === 'dropout'
@@ -63,7 +73,9 @@ function rowOf({ layer, output, kernel }: LayerShapes): NetworkRow {
     name: layer.name,
     type: KERAS_CLASS[layer.type],
     outputShape: output,
-    parameters: kernelSize + biases,
+    parameters: sizeOf(false),
+    statistics: sizeOf(true),
+    inputs,
     macs: kernelSize * positions,
     activationBytes: inPlace ? 0 : elementsOf(output) * FLOAT_BYTES,
   }
@@ -73,6 +85,9 @@ const KERAS_CLASS: Record<LayerSpec['type'], string> = {
   convolution: 'Conv2D',
   maxPooling: 'MaxPooling2D',
   localResponseNormalization: 'LocalResponseNormalization',
+  batchNormalization: 'BatchNormalization',
+  add: 'Add',
+  scale: 'Multiply',
   flatten: 'Flatten',
   globalAveragePooling: 'GlobalAveragePooling2D',
   dense: 'Dense',

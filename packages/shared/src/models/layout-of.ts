@@ -1,21 +1,28 @@
-import type { ParameterEntry, ParameterLayout } from '../parameters/layout.js'
+import { isStatistic, type ParameterEntry, type ParameterLayout } from '../parameters/layout.js'
 import type { Network } from './network.js'
 import { elementsOf, shapesOf } from './shapes.js'
 
-/** The flat parameter vector of a network: kernel and bias of every layer, in network order. */
+/** What Keras calls a layer's tensors. */
+const TENSOR_NAMES: Record<ParameterEntry['kind'], string> = {
+  kernel: 'kernel',
+  bias: 'bias',
+  gamma: 'gamma',
+  beta: 'beta',
+  movingMean: 'moving_mean',
+  movingVariance: 'moving_variance',
+}
+
+/** The flat vector of a network: kernel and bias, or gamma and beta, of every layer in network order, then all batch statistics. */
 export function layoutOf(network: Network): ParameterLayout {
-  const entries: ParameterEntry[] = []
-  let offset = 0
-  for (const { layer, kernel } of shapesOf(network)) {
-    if (kernel === undefined) continue
-    for (const [kind, shape] of [
-      ['kernel', kernel],
-      ['bias', kernel.slice(-1)],
-    ] as const) {
-      const size = elementsOf(shape)
-      entries.push({ name: `${layer.name}/${kind}`, shape, offset, size, kind })
-      offset += size
-    }
-  }
-  return { entries, size: offset }
+  const tensors = shapesOf(network).flatMap(({ layer, tensors: own }) =>
+    own.map(({ kind, shape }) => ({ name: `${layer.name}/${TENSOR_NAMES[kind]}`, shape, kind })),
+  )
+  const ordered = [...tensors.filter(({ kind }) => !isStatistic(kind)), ...tensors.filter(({ kind }) => isStatistic(kind))]
+  let end = 0
+  const entries = ordered.map(({ name, shape, kind }): ParameterEntry => {
+    const [offset, size] = [end, elementsOf(shape)]
+    end += size
+    return { name, shape, offset, size, kind }
+  })
+  return { entries, size: end }
 }

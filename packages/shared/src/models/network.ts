@@ -1,33 +1,95 @@
+import { invariant, TrainError } from '../errors/train-error.js'
 import type { Recipe } from '../recipe/schema.js'
+import { alexNetwork } from './alexnet.js'
+import { familyOf, modelProblems } from './families.js'
+import { residualNetwork } from './resnet.js'
+import { smallNetwork } from './small-cnn.js'
 import { vggNetwork } from './vgg.js'
 
-/** One layer as data. Names are Keras layer names; tensors are NHWC, kernels HWIO or in × out. */
-export type LayerSpec =
-  | {
-      readonly type: 'convolution'
-      readonly name: string
-      readonly filters: number
-      readonly kernel: number
-      readonly stride: number
-      readonly padding: 'same' | 'valid'
-      readonly activation: 'relu' | 'linear'
-    }
-  | { readonly type: 'maxPooling'; readonly name: string; readonly size: number; readonly stride: number }
-  | {
-      readonly type: 'localResponseNormalization'
-      readonly name: string
-      /** Neighbours on each side: n = 2 · depthRadius + 1 channels are summed. */
-      readonly depthRadius: number
-      readonly bias: number
-      /** Not divided by n. */
-      readonly alpha: number
-      readonly beta: number
-    }
-  | { readonly type: 'flatten' | 'globalAveragePooling'; readonly name: string }
-  | { readonly type: 'dense'; readonly name: string; readonly units: number; readonly activation: 'relu' | 'linear' }
-  | { readonly type: 'dropout'; readonly name: string; readonly rate: number }
+/** What every layer has. */
+interface Layer {
+  /** Keras layer name, one of its kind in the network. */
+  readonly name: string
+  /** The layers whose outputs it takes, by name; `input` is the picture. They stand before it. Default: the layer before. */
+  readonly inputs?: readonly string[]
+}
 
-/** A network as data. The last layer is the dense layer `predictions`, linear: it yields logits. */
+export interface ConvolutionSpec extends Layer {
+  readonly type: 'convolution'
+  readonly filters: number
+  readonly kernel: number
+  readonly stride: number
+  /** A number: so many pixels of zeros on every side. `same` is TensorFlow's, whose odd pixel stands at the end. */
+  readonly padding: 'same' | 'valid' | number
+  readonly activation: 'relu' | 'linear'
+  /** Channels are split into so many groups that do not see each other, input and output alike. Default: 1. */
+  readonly groups?: number
+  /** false: no bias, where batch normalization takes its place. */
+  readonly useBias?: false
+  /** What its biases start from. Default: 0. */
+  readonly initialBias?: number
+}
+
+export interface MaxPoolingSpec extends Layer {
+  readonly type: 'maxPooling'
+  readonly size: number
+  readonly stride: number
+  /** So many pixels on every side that are never the largest. Default: 0. */
+  readonly padding?: number
+}
+
+export interface LocalResponseNormalizationSpec extends Layer {
+  readonly type: 'localResponseNormalization'
+  /** Neighbours on each side: n = 2 · depthRadius + 1 channels are summed. */
+  readonly depthRadius: number
+  readonly bias: number
+  /** Not divided by n. */
+  readonly alpha: number
+  readonly beta: number
+}
+
+/** Ioffe & Szegedy 2015 over the samples and pixels of a micro-batch, then the activation. */
+export interface BatchNormalizationSpec extends Layer {
+  readonly type: 'batchNormalization'
+  /** m in: moving ← m · moving + (1 − m) · the micro-batch's. */
+  readonly momentum: number
+  readonly epsilon: number
+  readonly activation: 'relu' | 'linear'
+}
+
+/** The sum of two inputs of one shape, then the activation. */
+export interface AddSpec extends Layer {
+  readonly type: 'add'
+  readonly inputs: readonly [string, string]
+  readonly activation: 'relu' | 'linear'
+}
+
+/** Maps [h, w, c] times a gate [c]. */
+export interface ScaleSpec extends Layer {
+  readonly type: 'scale'
+  readonly inputs: readonly [maps: string, gate: string]
+}
+
+export interface DenseSpec extends Layer {
+  readonly type: 'dense'
+  readonly units: number
+  readonly activation: 'relu' | 'linear' | 'sigmoid'
+  readonly initialBias?: number
+}
+
+/** One layer as data. Tensors are NHWC, kernels HWIO or in × out. */
+export type LayerSpec =
+  | ConvolutionSpec
+  | MaxPoolingSpec
+  | LocalResponseNormalizationSpec
+  | BatchNormalizationSpec
+  | AddSpec
+  | ScaleSpec
+  | DenseSpec
+  | (Layer & { readonly type: 'flatten' | 'globalAveragePooling' })
+  | (Layer & { readonly type: 'dropout'; readonly rate: number })
+
+/** A network as data: a directed graph, in an order in which it can be computed. The last layer is `predictions`, linear: it yields logits. */
 export interface Network {
   /** The configuration by its own name, never an alias: `vgg-d`. */
   readonly name: string
@@ -38,11 +100,31 @@ export interface Network {
   readonly layers: readonly LayerSpec[]
 }
 
+/** The name under which layers take the picture. */
+export const INPUT = 'input'
+
+/** The names of what the layer with this index takes, in its order. */
+export function inputsOf({ layers }: Pick<Network, 'layers'>, index: number): readonly string[] {
+  return layers[index]?.inputs ?? [layers[index - 1]?.name ?? INPUT]
+}
+
 /**
  * The network that a recipe's `model` describes.
  * @param classes number of classes of the data set
- * @throws TrainError RECIPE_INVALID when the input is too small for the network's poolings
+ * @throws TrainError RECIPE_INVALID when the input is too small for the network's poolings, or an option does not fit the network
  */
 export function networkOf(model: Recipe['model'], classes: number): Network {
-  return vggNetwork(model, classes)
+  invariant(classes >= 1, 'a network has at least one class')
+  const problem = modelProblems(model)[0]
+  if (problem !== undefined) throw new TrainError('RECIPE_INVALID', `${problem.message}.`)
+  switch (familyOf(model.name)) {
+    case 'vgg':
+      return vggNetwork(model, classes)
+    case 'alexnet':
+      return alexNetwork(model, classes)
+    case 'resnet':
+      return residualNetwork(model, classes)
+    case 'small-cnn':
+      return smallNetwork(model, classes)
+  }
 }

@@ -1,6 +1,10 @@
-import { TrainError, invariant } from '../errors/train-error.js'
-import type { Recipe } from '../recipe/schema.js'
+import { invariant } from '../errors/train-error.js'
+import { LOCAL_RESPONSE_NORMALIZATION } from './alexnet.js'
+import { channelsOf, type ModelName, type ModelOptions } from './families.js'
+import { headLayers, scaled } from './head.js'
 import type { LayerSpec, Network } from './network.js'
+import { normalization } from './resnet.js'
+import { squeezeExcitation } from './squeeze-excitation.js'
 
 /**
  * The configurations of Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
@@ -38,16 +42,10 @@ const CONFIGURATIONS: Record<Configuration, VggConfiguration> = {
 const ALIASES = { vgg11: 'vgg-a', vgg13: 'vgg-b', vgg16: 'vgg-d', vgg19: 'vgg-e' } as const
 
 /** The configuration that a model name or its alias stands for. */
-export function configurationName(name: Recipe['model']['name']): Configuration {
-  switch (name) {
-    case 'vgg11':
-    case 'vgg13':
-    case 'vgg16':
-    case 'vgg19':
-      return ALIASES[name]
-    default:
-      return name
-  }
+function configurationName(name: ModelName): Configuration {
+  const found = name in ALIASES ? ALIASES[name as keyof typeof ALIASES] : name
+  invariant(found in CONFIGURATIONS, `${name} is a VGG network`)
+  return found as Configuration
 }
 
 /** Convolution layers of every configuration, by name: what tells a checkpoint's configuration without its metadata. */
@@ -60,53 +58,28 @@ export function convolutionNames(configuration: Configuration): string[] {
 /** Every configuration, shallowest first. */
 export const VGG_CONFIGURATIONS = Object.keys(CONFIGURATIONS) as Configuration[]
 
-/** Krizhevsky 2012, section 3.3: k 2, n 5, alpha 1e-4, beta 0.75; the VGG paper, section 2.2, takes the same. */
-const LOCAL_RESPONSE_NORMALIZATION = { depthRadius: 2, bias: 2, alpha: 1e-4, beta: 0.75 } as const
-
 /**
- * A VGG network of any width and input size.
- * @throws TrainError RECIPE_INVALID when five poolings leave nothing of the input
+ * A VGG network of any width and input size; by option with batch normalization between every convolution and its ReLU, as torchvision
+ * has it, and with a squeeze-and-excitation block after every convolution.
  */
-export function vggNetwork(model: Recipe['model'], classes: number): Network {
-  invariant(classes >= 1, 'a network has at least one class')
+export function vggNetwork(model: ModelOptions, classes: number): Network {
   const configuration = CONFIGURATIONS[configurationName(model.name)]
-  const smallest = 2 ** configuration.blocks.length
-  if (model.inputSize < smallest) {
-    throw new TrainError(
-      'RECIPE_INVALID',
-      `model.inputSize: ${String(model.inputSize)} pixels are too few for the ${String(configuration.blocks.length)} poolings of ${configuration.name}; use ${String(smallest)} or more.`,
-    )
-  }
-  const head: LayerSpec =
-    model.head === 'flatten' ? { type: 'flatten', name: 'flatten' } : { type: 'globalAveragePooling', name: 'global_average_pooling' }
   return {
     name: configuration.name,
-    inputShape: [model.inputSize, model.inputSize, 3],
+    inputShape: [model.inputSize, model.inputSize, channelsOf(model)],
     classes,
-    layers: [
-      ...convolutionalLayers(configuration, model.width),
-      head,
-      ...hiddenLayers(model),
-      { type: 'dense', name: 'predictions', units: classes, activation: 'linear' },
-    ],
+    layers: [...convolutionalLayers(configuration, model), ...headLayers(model, classes)],
   }
 }
 
-function convolutionalLayers(configuration: VggConfiguration, width: number): LayerSpec[] {
+function convolutionalLayers(configuration: VggConfiguration, model: ModelOptions): LayerSpec[] {
   const layers: LayerSpec[] = []
   configuration.blocks.forEach((block, index) => {
     const name = `block${String(index + 1)}`
     block.forEach(([kernel, filters], position) => {
-      layers.push({
-        type: 'convolution',
-        name: `${name}_conv${String(position + 1)}`,
-        filters: Math.max(1, Math.round(filters * width)),
-        kernel,
-        stride: 1,
-        padding: 'same',
-        activation: 'relu',
-      })
-      if (configuration.localResponseNormalization && layers.length === 1) {
+      const first = layers.length === 0
+      layers.push(...convolutionLayers(`${name}_conv${String(position + 1)}`, scaled(filters, model.width), kernel, model))
+      if (configuration.localResponseNormalization && first) {
         layers.push({ type: 'localResponseNormalization', name: `${name}_lrn1`, ...LOCAL_RESPONSE_NORMALIZATION })
       }
     })
@@ -115,11 +88,12 @@ function convolutionalLayers(configuration: VggConfiguration, width: number): La
   return layers
 }
 
-/** Dropout stands after each hidden fully connected layer; at rate 0 there is no such layer. */
-function hiddenLayers(model: Recipe['model']): LayerSpec[] {
-  return model.fullyConnected.flatMap((units, index): LayerSpec[] => {
-    const name = `fc${String(index + 1)}`
-    const dense: LayerSpec = { type: 'dense', name, units, activation: 'relu' }
-    return model.dropout > 0 ? [dense, { type: 'dropout', name: `${name}_dropout`, rate: model.dropout }] : [dense]
-  })
+function convolutionLayers(name: string, filters: number, kernel: number, model: ModelOptions): LayerSpec[] {
+  const normalized = model.batchNormalization === true
+  const activation = normalized ? 'linear' : 'relu'
+  const layers: LayerSpec[] = [{ type: 'convolution', name, filters, kernel, stride: 1, padding: 'same', activation }]
+  if (normalized) layers.push(normalization(`${name}_bn`, 'relu'))
+  if (model.squeezeExcitation !== undefined)
+    layers.push(...squeezeExcitation(layers.at(-1)?.name ?? name, filters, model.squeezeExcitation))
+  return layers
 }

@@ -1,9 +1,9 @@
 /**
- * The flat parameter vector: every parameter of a network one after the other, in network order (kernel, bias, …), then
- * batch statistics. All sides agree on offsets because all compute them from the same network.
+ * The flat vector: every parameter of a network one after the other, in network order (kernel, bias, gamma, beta), then
+ * batch statistics, which are state and no parameters. All sides agree on offsets because all compute them from the same network.
  */
 export interface ParameterEntry {
-  /** Keras layer name and role: `block1_conv1/kernel`, `fc1/bias`. */
+  /** Keras layer name and role: `block1_conv1/kernel`, `fc1/bias`, `conv1_bn/moving_mean`. */
   readonly name: string
   /** kernel: HWIO for convolutions, in × out for dense layers. */
   readonly shape: readonly number[]
@@ -11,13 +11,23 @@ export interface ParameterEntry {
   readonly offset: number
   /** Elements: the product of `shape`. */
   readonly size: number
-  readonly kind: 'kernel' | 'bias'
+  readonly kind: 'kernel' | 'bias' | 'gamma' | 'beta' | 'movingMean' | 'movingVariance'
 }
 
 export interface ParameterLayout {
   readonly entries: readonly ParameterEntry[]
   /** Elements of the flat vector. */
   readonly size: number
+}
+
+/** Whether entries of this kind are batch statistics: state that micro-batches renew, without gradient, velocity or decay. */
+export function isStatistic(kind: ParameterEntry['kind']): boolean {
+  return kind === 'movingMean' || kind === 'movingVariance'
+}
+
+/** Elements of all parameters: batch statistics stand after them, at the end of the vector. */
+export function parameterFloats({ entries }: Pick<ParameterLayout, 'entries'>): number {
+  return entries.reduce((sum, { kind, size }) => (isStatistic(kind) ? sum : sum + size), 0)
 }
 
 /** Elements of a chunk of a slice: 1 MiB of float32. gRPC over HTTP/2 is fastest with messages of 1 to 4 MiB. */

@@ -1,3 +1,4 @@
+import { modelProblems, normalizesBatches } from '../models/families.js'
 import type { RecipeProblem } from './problems.js'
 import type { Recipe } from './schema.js'
 
@@ -5,7 +6,14 @@ import type { Recipe } from './schema.js'
  * What one key alone cannot tell: rules between keys. Each problem names the key to change and the values that would do.
  */
 export function inconsistencies(recipe: Recipe): RecipeProblem[] {
-  return [...batchProblems(recipe), ...lengthProblems(recipe), ...sizeProblems(recipe), ...scheduleProblems(recipe), ...runProblems(recipe)]
+  return [
+    ...networkProblems(recipe),
+    ...batchProblems(recipe),
+    ...lengthProblems(recipe),
+    ...sizeProblems(recipe),
+    ...scheduleProblems(recipe),
+    ...runProblems(recipe),
+  ]
 }
 
 /** Every whole number that divides n, rising. */
@@ -18,6 +26,15 @@ export function divisorsOf(n: number): number[] {
     if (divisor * divisor !== n) high.unshift(n / divisor)
   }
   return [...low, ...high]
+}
+
+function networkProblems({ model, batch }: Recipe): RecipeProblem[] {
+  const problems = modelProblems(model).map(({ key, message }) => problem(['model', key], message))
+  if (batch.micro === 1 && normalizesBatches(model)) {
+    const message = 'batch.micro must be 2 or more: batch normalization takes mean and variance over the pictures computed at once'
+    problems.push(problem(['batch', 'micro'], message))
+  }
+  return problems
 }
 
 function batchProblems({ batch }: Recipe): RecipeProblem[] {

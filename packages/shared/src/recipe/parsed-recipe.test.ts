@@ -60,6 +60,27 @@ describe('a recipe', () => {
   })
 })
 
+describe('what a recipe leaves out of its network', () => {
+  const modelOf = (model: string): unknown => parse(`model: ${model}\ndata: {train: p}\nsteps: 1`).model
+
+  it('follows the network', () => {
+    const vgg = { width: 1, inputSize: 224, fullyConnected: [4096, 4096], dropout: 0.5, head: 'flatten' }
+    expect(modelOf('{name: vgg-d}')).toEqual({ ...vgg, name: 'vgg-d' })
+    expect(modelOf('{name: alexnet}')).toEqual({ ...vgg, name: 'alexnet', inputSize: 227 })
+    const head = { fullyConnected: [], dropout: 0, head: 'globalAveragePooling' }
+    expect(modelOf('{name: resnet-50}')).toEqual({ ...vgg, name: 'resnet-50', ...head })
+    expect(modelOf('{name: small-cnn}')).toEqual({ ...vgg, name: 'small-cnn', inputSize: 28, fullyConnected: [64], dropout: 0.2 })
+  })
+
+  it('has one form, and so one digest, however it is written', () => {
+    expect(modelOf('{name: vgg-d, channels: 3, batchNormalization: false}')).toEqual(modelOf('{name: vgg-d}'))
+    expect(modelOf('{name: alexnet, groups: 2}')).toEqual(modelOf('{name: alexnet}'))
+    expect(modelOf('{name: small-cnn, channels: 3}')).toMatchObject({ channels: 3 })
+    for (const text of ['{name: small-cnn, channels: 3}', '{name: resnet-18, squeezeExcitation: 16}', '{name: alexnet, groups: 1}'])
+      expect(modelOf(JSON.stringify(modelOf(text)))).toEqual(modelOf(text))
+  })
+})
+
 describe('a wrong recipe', () => {
   it.each<[what: string, text: string, message: RegExp]>([
     [
@@ -111,6 +132,37 @@ describe('a wrong recipe', () => {
       `${BASE}batch: {global: 250}`,
       /leaves of 32 \(micro 32 × leaf 1\); with leaf 1, micro can be 1, 2, 5, 10, 25, 50, 125 or 250; or take a global batch of 256$/,
     ],
+    [
+      'an option of another network',
+      'model: {name: resnet-18, fullyConnected: [64]}\ndata: {train: p}\nsteps: 1',
+      /:1:42: model\.fullyConnected: resnet-18 has no hidden fully connected layers; leave it out$/,
+    ],
+    [
+      'groups where there are none',
+      'model: {name: vgg-a, groups: 2}\ndata: {train: p}\nsteps: 1',
+      /model\.groups: only alexnet has groups/,
+    ],
+    [
+      'batch normalization where there is none',
+      'model: {name: small-cnn, batchNormalization: true}\ndata: {train: p}\nsteps: 1',
+      /model\.batchNormalization: small-cnn has none; leave it out/,
+    ],
+    [
+      'batch normalization over one picture',
+      'model: {name: vgg-a, batchNormalization: true}\ndata: {train: p}\nsteps: 1\nbatch: {micro: 1}',
+      /:4:16: batch\.micro must be 2 or more: batch normalization/,
+    ],
+    [
+      'an input too small for the network',
+      'model: {name: alexnet, inputSize: 64}\ndata: {train: p}\nsteps: 1',
+      /:1:35: model\.inputSize: 64 pixels are too few for .* of alexnet; use 67 or more$/,
+    ],
+    [
+      'a network misspelt',
+      'model: {name: resnet18}\ndata: {train: p}\nsteps: 1',
+      /model\.name cannot be "resnet18"; did you mean "resnet-18"\?/,
+    ],
+    ['channels', 'model: {name: vgg-a, channels: 2}\ndata: {train: p}\nsteps: 1', /model\.channels cannot be 2; one of 1, 3$/],
     ['leaf that does not divide', `${BASE}batch: {leaf: 3}`, /:4:15: .* with micro 32, leaf can be 1, 2, 4 or 8$/],
     [
       'scale below the input',

@@ -1,11 +1,10 @@
 import { z } from 'zod'
+import { MODEL_NAMES, withModelDefaults } from '../models/families.js'
 
 /**
  * The one schema of a recipe. It validates, fills defaults, and writes the JSON Schema that editors complete from.
  * What is computed stands above `run`; where and how it is computed stands under it.
  */
-
-export const MODEL_NAMES = ['vgg-a', 'vgg-a-lrn', 'vgg-b', 'vgg-c', 'vgg-d', 'vgg-e', 'vgg11', 'vgg13', 'vgg16', 'vgg19'] as const
 
 const positive = z.int().positive()
 
@@ -13,22 +12,41 @@ export const modelSchema = z
   .strictObject({
     name: z
       .enum(MODEL_NAMES)
-      .describe('The network: a configuration of the VGG paper, or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E).'),
+      .describe('The network: a configuration of the VGG paper or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E), or another.'),
     width: z.number().positive().max(16).default(1).describe('Multiplier of the channels of every convolution.'),
-    inputSize: z
-      .int()
-      .min(32)
+    inputSize: positive
       .max(4096)
-      .default(224)
-      .describe('Height and width of the input, pixels. Five poolings halve it, so at least 32.'),
-    fullyConnected: z.array(positive).default([4096, 4096]).describe('Units of the hidden fully connected layers.'),
-    dropout: z.number().min(0).lt(1).default(0.5).describe('Share of units dropped after each hidden fully connected layer.'),
+      .optional()
+      .describe('Height and width of the input, pixels. Default: 224; alexnet 227, small-cnn 28. Least: 32; alexnet 67, small-cnn 18.'),
+    channels: z
+      .literal([1, 3])
+      .optional()
+      .describe('Channels of the input: 3, or 1, for which pictures become grey. Default: 3; small-cnn 1.'),
+    fullyConnected: z
+      .array(positive)
+      .optional()
+      .describe('Units of the hidden fully connected layers. Default: [4096, 4096]; small-cnn [64]. A resnet has none.'),
+    dropout: z
+      .number()
+      .min(0)
+      .lt(1)
+      .optional()
+      .describe('Share of units dropped after each hidden fully connected layer. Default: 0.5; small-cnn 0.2. A resnet has none.'),
     head: z
       .enum(['flatten', 'globalAveragePooling'])
-      .default('flatten')
-      .describe('What stands between the convolutions and the fully connected layers.'),
+      .optional()
+      .describe('What stands between the convolutions and the fully connected layers. Default: flatten; resnet globalAveragePooling.'),
+    batchNormalization: z
+      .boolean()
+      .optional()
+      .describe('vgg: batch normalization between every convolution and its ReLU. Default: false; a resnet always has it.'),
+    squeezeExcitation: positive
+      .optional()
+      .describe('Ratio r of squeeze-and-excitation blocks (the paper: 16): in every residual block, elsewhere after every convolution.'),
+    groups: z.literal([1, 2]).optional().describe('alexnet: groups of convolutions 2, 4 and 5. Default: 2, as published.'),
   })
   .describe('The network. Its classes come from the data set.')
+  .transform(withModelDefaults)
 
 const shortSideSchema = z
   .union([positive, z.tuple([positive, positive])])

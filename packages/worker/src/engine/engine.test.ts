@@ -1,10 +1,11 @@
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { Network } from '@lockstep/shared/models/network.js'
+import { isStatistic } from '@lockstep/shared/parameters/layout.js'
 import { describe, expect, it } from 'vitest'
 import type { Batch, BatchResult } from './batch.js'
 import { Engine } from './engine.js'
-import { referenceLogits, referenceLoss } from './reference-network.js'
-import { AVERAGED, FLATTENED, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
+import { momentsOf, referenceLogits, referenceLosses, referenceOutputs, type ReferenceBatch } from './reference-network.js'
+import { AVERAGED, FLATTENED, GROUPED, RESIDUAL, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
 
 oneThread()
 
@@ -34,14 +35,15 @@ const sampleOf = (batch: Batch, sample: number): Float64Array => {
   return Float64Array.from(batch.images.subarray(sample * floats, (sample + 1) * floats))
 }
 
+const referenceBatch = (batch: Batch): ReferenceBatch => ({
+  images: Array.from({ length: batch.count }, (_, sample) => sampleOf(batch, sample)),
+  firstPosition: batch.firstPosition,
+})
+
 /** (1/B)·Σ loss of the reference network. */
 function referenceTotal(network: Network, weights: Float64Array, batch: Batch): number {
-  let total = 0
-  for (let sample = 0; sample < batch.count; sample++) {
-    const label = batch.labels[sample] ?? 0
-    total += referenceLoss({ network, seed: SEED, training: true }, weights, sampleOf(batch, sample), label, batch.firstPosition + sample)
-  }
-  return total / GLOBAL_BATCH
+  const losses = referenceLosses({ network, seed: SEED, training: true }, weights, referenceBatch(batch), batch.labels)
+  return losses.reduce((sum, loss) => sum + loss, 0) / GLOBAL_BATCH
 }
 
 /** Central differences in float64; the step is far above float64's rounding and far below the distance to any kink. */
@@ -63,6 +65,8 @@ describe('Engine.gradient', () => {
   it.each([
     ['convolution, LRN, pooling, flatten, dense, dropout', FLATTENED],
     ['valid convolution, overlapping pooling, dropout of maps, global average pooling', AVERAGED],
+    ['batch normalization, padded strides and pooling, residual sums, projection, gate', RESIDUAL],
+    ['groups, gate after a convolution, grey input', GROUPED],
   ])('agrees with finite differences in float64: %s', async (_, network) => {
     const batch = batchOf(network, 3, 2 ** 32 - 1)
     const weights = weightsOf(network)
@@ -70,7 +74,8 @@ describe('Engine.gradient', () => {
     await withEngine(network, (engine) => {
       engine.setWeights(weights)
       const { gradient, result } = gradientOf(engine, network, batch)
-      for (const { name, offset, size } of layoutOf(network).entries) {
+      for (const { name, offset, size, kind } of layoutOf(network).entries) {
+        if (isStatistic(kind)) continue
         const wanted = expected.subarray(offset, offset + size)
         const error = wanted.map((value, index) => value - (gradient[offset + index] ?? Number.NaN))
         expect(norm(wanted), name).toBeGreaterThan(1e-4)
@@ -131,6 +136,50 @@ describe('Engine.gradient', () => {
   })
 })
 
+describe('batch statistics', () => {
+  it('come in the place of gradients: the old ones moved towards the micro-batch, the variance unbiased', async () => {
+    await withEngine(RESIDUAL, (engine) => {
+      const weights = weightsOf(RESIDUAL)
+      engine.setWeights(weights)
+      const batch = batchOf(RESIDUAL, 3)
+      const { gradient } = gradientOf(engine, RESIDUAL, batch)
+      const options = { network: RESIDUAL, seed: SEED, training: true }
+      const outputs = referenceOutputs(options, Float64Array.from(weights), referenceBatch(batch))
+      const statistics = layoutOf(RESIDUAL).entries.filter(({ kind }) => isStatistic(kind))
+      expect(statistics).toHaveLength(8)
+      for (const { name, kind, offset, size } of statistics) {
+        const layer = name.slice(0, name.indexOf('/'))
+        const { mean, variance, count } = momentsOf(outputs.get(layer.replace('_bn', '_conv')) ?? [], size)
+        for (let channel = 0; channel < size; channel++) {
+          const own = kind === 'movingMean' ? (mean[channel] ?? 0) : ((variance[channel] ?? 0) * count) / (count - 1)
+          expect(gradient[offset + channel], name).toBeCloseTo(0.9 * (weights[offset + channel] ?? 0) + 0.1 * own, 5)
+        }
+      }
+    })
+  })
+
+  it('are what evaluation and prediction normalize by, and a forward pass changes none', async () => {
+    await withEngine(RESIDUAL, (engine) => {
+      const weights = weightsOf(RESIDUAL)
+      engine.setWeights(weights)
+      const batch = batchOf(RESIDUAL, 3)
+      const before = engine.predict(batch.images, 3)
+      const tensors = engine.tensors()
+      gradientOf(engine, RESIDUAL, batch)
+      expect(engine.predict(batch.images, 3)).toEqual(before)
+      expect(engine.tensors()).toBe(tensors)
+      const { offset } = layoutOf(RESIDUAL).entries.find(({ kind }) => kind === 'movingVariance') ?? { offset: -1 }
+      weights[offset] = 9
+      engine.setWeights(weights)
+      expect(engine.predict(batch.images, 3)).not.toEqual(before)
+      const trained = gradientOf(engine, RESIDUAL, batch)
+      weights[offset] = 1
+      engine.setWeights(weights)
+      expect(gradientOf(engine, RESIDUAL, batch).result).toEqual(trained.result)
+    })
+  })
+})
+
 describe('a loss that is not finite', () => {
   it('comes with the first layer, forward, whose output is not, and holds no tensor', async () => {
     await withEngine(FLATTENED, (engine) => {
@@ -152,6 +201,28 @@ describe('a loss that is not finite', () => {
       expect(engine.tensors()).toBe(tensors)
       engine.setWeights(weightsOf(FLATTENED))
       expect(gradientOf(engine, FLATTENED, batchOf(FLATTENED, 2))).toEqual(sound)
+    })
+  })
+})
+
+describe('in a network with branches', () => {
+  it('the first layer whose output is not finite is found, and no tensor is held', async () => {
+    await withEngine(RESIDUAL, (engine) => {
+      const layout = layoutOf(RESIDUAL)
+      engine.setWeights(weightsOf(RESIDUAL))
+      const sound = gradientOf(engine, RESIDUAL, batchOf(RESIDUAL, 3))
+      const tensors = engine.tensors()
+      for (const name of ['c_se_fc2', 'd_0_conv', 'd_1_conv']) {
+        const weights = weightsOf(RESIDUAL)
+        const entry = layout.entries.find((one) => one.name === `${name}/kernel`)
+        weights[entry?.offset ?? -1] = Number.NaN
+        engine.setWeights(weights)
+        const { nonFiniteLayer = 0 } = gradientOf(engine, RESIDUAL, batchOf(RESIDUAL, 3)).result
+        expect(RESIDUAL.layers[nonFiniteLayer - 1]?.name).toBe(name)
+        expect(engine.tensors()).toBe(tensors)
+      }
+      engine.setWeights(weightsOf(RESIDUAL))
+      expect(gradientOf(engine, RESIDUAL, batchOf(RESIDUAL, 3))).toEqual(sound)
     })
   })
 })
@@ -187,26 +258,28 @@ describe('Engine.setWeights', () => {
 })
 
 describe('Engine.evaluate and Engine.predict', () => {
-  it('agree with the reference in float64, padding left out', async () => {
-    await withEngine(FLATTENED, (engine) => {
-      const weights = weightsOf(FLATTENED)
+  it.each([FLATTENED, RESIDUAL, GROUPED])('agree with the reference in float64, padding left out: $name', async (network) => {
+    await withEngine(network, (engine) => {
+      const weights = weightsOf(network)
       engine.setWeights(weights)
-      const batch = batchOf(FLATTENED, 4)
+      const batch = batchOf(network, 4)
       const padded = new Float32Array(batch.images.length)
       padded.set(batch.images.subarray(0, batch.images.length / 2))
-      const options = { network: FLATTENED, seed: SEED, training: false }
-      let lossSum = 0
+      const options = { network, seed: SEED, training: false }
+      const half = { images: referenceBatch(batch).images.slice(0, 2), firstPosition: 0 }
+      const losses = referenceLosses(options, Float64Array.from(weights), half, batch.labels)
       const probabilities = engine.predict(batch.images, 4)
-      for (let sample = 0; sample < 2; sample++) {
-        const logits = referenceLogits(options, Float64Array.from(weights), sampleOf(batch, sample), 0)
-        lossSum += referenceLoss(options, Float64Array.from(weights), sampleOf(batch, sample), batch.labels[sample] ?? 0, 0)
+      referenceLogits(options, Float64Array.from(weights), half).forEach((logits, sample) => {
         const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0)
         logits.forEach((logit, index) => {
-          expect(probabilities[sample * 4 + index]).toBeCloseTo(Math.exp(logit) / total, 5)
+          expect(probabilities[sample * network.classes + index]).toBeCloseTo(Math.exp(logit) / total, 5)
         })
-      }
+      })
       const result = engine.evaluate(padded, batch.labels, 2)
-      expect(result.lossSum).toBeCloseTo(lossSum, 4)
+      expect(result.lossSum).toBeCloseTo(
+        losses.reduce((sum, loss) => sum + loss, 0),
+        4,
+      )
       expect(result).toMatchObject({ samples: 2, correctTop5: 2 })
     })
   })

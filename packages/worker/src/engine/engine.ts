@@ -1,10 +1,11 @@
 import type { LayersModel, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-node-gpu'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
-import type { Network } from '@lockstep/shared/models/network.js'
+import { INPUT, inputsOf, type Network } from '@lockstep/shared/models/network.js'
 import { elementsOf } from '@lockstep/shared/models/shapes.js'
-import type { ParameterEntry, ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { isStatistic, type ParameterEntry, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { resultOf, type Batch, type BatchResult, type OnSample } from './batch.js'
 import { buildModel, type BuiltModel } from './build-model.js'
+import { BatchStatistics } from './batch-statistics.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
 import { writeVariable } from './weight-writer.js'
@@ -27,7 +28,8 @@ export class Engine {
   readonly #options: EngineOptions
   readonly #model: LayersModel
   readonly #dropouts: BuiltModel['dropouts']
-  /** One a parameter, in layout order. */
+  readonly #statistics: BatchStatistics
+  /** One an entry of the layout, in its order. */
   readonly #variables: readonly Variable[]
 
   private constructor(tf: TensorFlow, options: EngineOptions, built: BuiltModel) {
@@ -35,6 +37,7 @@ export class Engine {
     this.#options = options
     this.#model = built.model
     this.#dropouts = built.dropouts
+    this.#statistics = new BatchStatistics(tf, built.normalizations, options.layout)
     this.#variables = variablesOf(tf, built.model, options.layout)
   }
 
@@ -49,7 +52,7 @@ export class Engine {
   }
 
   /**
-   * Copies the flat parameter vector into the network. The caller may overwrite `flat` as soon as this returns.
+   * Copies the flat vector, parameters and batch statistics, into the network. The caller may overwrite `flat` as soon as this returns.
    * @param flat as long as the layout; may be a view of a SharedArrayBuffer
    */
   setWeights(flat: Float32Array): void {
@@ -59,11 +62,13 @@ export class Engine {
       invariant(variable !== undefined, 'every parameter has a variable')
       writeVariable(this.#tf, variable, flat.subarray(entry.offset, entry.offset + entry.size))
     })
+    this.#statistics.set(flat)
   }
 
   /**
-   * The gradient of (1/B)·Σ loss over the samples of a micro-batch, with dropout.
-   * @param sink called once a parameter, in layout order; its values are valid during the call only
+   * The gradient of (1/B)·Σ loss over the samples of a micro-batch, with dropout and the micro-batch's own mean and variance; of
+   * batch statistics, in the place of a gradient, their new values as this micro-batch has them.
+   * @param sink called once an entry, in layout order; its values are valid during the call only
    * @returns sums over the samples; a loss that is not finite is returned as it is
    */
   gradient(batch: Batch, sink: (entry: ParameterEntry, values: Float32Array) => void): BatchResult {
@@ -76,13 +81,19 @@ export class Engine {
       const { logits, losses } = this.#forward(inputs.images, inputs.labels, true)
       kept.push(tf.keep(logits), tf.keep(losses))
       return tf.div(tf.sum(losses), globalBatch)
-    }, [...this.#variables])
+    }, this.#trained)
     const [logits, losses] = kept.map((tensor) => tensor.dataSync<'float32'>())
     tf.dispose([value, kept, inputs.images, inputs.labels, masks])
     invariant(logits !== undefined && losses !== undefined, 'the forward pass kept its results')
     const result = resultOf(logits, losses, batch.labels, batch.count, network.classes)
+    const statistics = this.#statistics.take()
     if (!Number.isFinite(result.lossSum)) result.nonFiniteLayer = this.#firstNonFiniteLayer(batch)
     layout.entries.forEach((entry, index) => {
+      const renewed = statistics.get(entry)
+      if (renewed !== undefined) {
+        sink(entry, renewed)
+        return
+      }
       const gradient = grads[this.#variables[index]?.name ?? '']
       invariant(gradient !== undefined, `${entry.name} has a gradient`)
       const values = gradient.dataSync<'float32'>()
@@ -92,22 +103,46 @@ export class Engine {
     return result
   }
 
+  /** Variables of parameters; batch statistics have no gradient. */
+  get #trained(): Variable[] {
+    return this.#variables.filter((_, index) => !isStatistic(this.#options.layout.entries[index]?.kind ?? 'kernel'))
+  }
+
   /** The same forward pass once more, layer by layer. @returns see {@link BatchResult.nonFiniteLayer} */
   #firstNonFiniteLayer(batch: Batch): number {
     const tf = this.#tf
-    const { layers } = this.#options.network
+    const { network } = this.#options
     const masks = this.#setMasks(batch)
-    let output: Tensor = tf.tensor(batch.images, [batch.count, ...this.#options.network.inputShape])
-    let found = layers.length + 1
-    for (const [index, { name }] of layers.entries()) {
-      const input = output
-      output = this.#model.getLayer(name).apply(input, { training: true }) as Tensor
-      if (output !== input) input.dispose()
-      if (output.dataSync<'float32'>().every(Number.isFinite)) continue
-      found = index + 1
-      break
+    const outputs = new Map<string, Tensor>([[INPUT, tf.tensor(batch.images, [batch.count, ...network.inputShape])]])
+    const readers = network.layers.flatMap((_, index) => inputsOf(network, index))
+    let found = network.layers.length + 1
+    for (const [index, { name }] of network.layers.entries()) {
+      const names = inputsOf(network, index)
+      const taken = names.map((one) => {
+        const output = outputs.get(one)
+        invariant(output !== undefined, `${one} is computed before ${name}`)
+        return output
+      })
+      const [only] = taken
+      const applied = this.#model
+        .getLayer(name)
+        .apply(only !== undefined && taken.length === 1 ? only : taken, { training: true }) as Tensor
+      // A layer may hand on its input itself.
+      const output = taken.includes(applied) ? tf.clone(applied) : applied
+      outputs.set(name, output)
+      if (!output.dataSync<'float32'>().every(Number.isFinite)) {
+        found = index + 1
+        break
+      }
+      for (const one of names) {
+        readers.splice(readers.indexOf(one), 1)
+        if (readers.includes(one)) continue
+        outputs.get(one)?.dispose()
+        outputs.delete(one)
+      }
     }
-    tf.dispose([output, masks])
+    tf.dispose([[...outputs.values()], masks])
+    this.#statistics.drop()
     return found
   }
 
@@ -182,12 +217,14 @@ export class Engine {
   }
 }
 
-/** The model's variables in layout order. */
+/** The model's variables in layout order. A layer's own come in the order in which the layout has them, parameters first. */
 function variablesOf(tf: TensorFlow, model: LayersModel, layout: ParameterLayout): Variable[] {
+  const taken = new Map<string, number>()
   return layout.entries.map((entry) => {
-    const separator = entry.name.lastIndexOf('/')
-    const [kernel, bias] = model.getLayer(entry.name.slice(0, separator)).trainableWeights
-    const weight = entry.name.slice(separator + 1) === 'kernel' ? kernel : bias
+    const layer = entry.name.slice(0, entry.name.lastIndexOf('/'))
+    const position = taken.get(layer) ?? 0
+    taken.set(layer, position + 1)
+    const weight = model.getLayer(layer).weights[position]
     invariant(weight !== undefined, `the model has the parameter ${entry.name}`)
     invariant(weight.shape.join() === entry.shape.join(), `${entry.name} has the shape of the layout`)
     const variable = weight.read()

@@ -10,3 +10,10 @@ export function single(inputs: Tensor | Tensor[]): Tensor {
   invariant(input !== undefined, 'a layer is called with one tensor')
   return input
 }
+
+/** The two tensors a layer is called with. */
+export function pair(inputs: Tensor | Tensor[]): [Tensor, Tensor] {
+  const [first, second] = Array.isArray(inputs) ? inputs : [inputs]
+  invariant(first !== undefined && second !== undefined, 'a layer in which two paths meet is called with two tensors')
+  return [first, second]
+}

@@ -7,10 +7,18 @@ export type TensorFlow = typeof tensorflow
 
 /** Backend calls that tfjs' public types leave out: an operation of TensorFlow by its name. */
 interface NativeBackend {
-  executeSingleOutput(name: string, attributes: readonly OperationAttribute[], inputs: readonly tensorflow.Tensor[]): tensorflow.Tensor
+  executeMultipleOutputs(
+    name: string,
+    attributes: readonly OperationAttribute[],
+    inputs: readonly tensorflow.Tensor[],
+    outputs: number,
+  ): tensorflow.Tensor[]
   readonly binding: {
     readonly TF_ATTR_TYPE: number
     readonly TF_ATTR_STRING: number
+    readonly TF_ATTR_BOOL: number
+    readonly TF_ATTR_FLOAT: number
+    readonly TF_ATTR_INT: number
     readonly TF_FLOAT: number
     readonly TF_Version: string
   }
@@ -20,7 +28,7 @@ interface NativeBackend {
 interface OperationAttribute {
   readonly name: string
   readonly type: number
-  readonly value: number | string
+  readonly value: number | string | boolean | readonly number[]
 }
 
 let loaded: TensorFlow | undefined
@@ -49,20 +57,44 @@ function nativeBackend(tf: TensorFlow): NativeBackend {
   return tf.backend() as unknown as NativeBackend
 }
 
+/** The value of an attribute; a number alone would leave open which kind of number TensorFlow wants. */
+export type NativeAttribute = string | boolean | { readonly float: number } | { readonly integers: readonly number[] }
+
 /**
  * An operation of TensorFlow on float32, by its name.
- * @param text string attributes besides its type T
+ * @param attributes besides its type T
  */
 export function runNative(
   tf: TensorFlow,
   operation: string,
   inputs: readonly tensorflow.Tensor[],
-  text: Readonly<Record<string, string>> = {},
+  attributes: Readonly<Record<string, NativeAttribute>> = {},
 ): tensorflow.Tensor {
+  const [output] = runNativeOutputs(tf, operation, inputs, attributes, 1)
+  if (output === undefined) throw new TrainError('INTERNAL', `${operation} of TensorFlow gave nothing back; this is a bug`)
+  return output
+}
+
+/** The same of an operation with several outputs. An attribute U is a type, float32 too. @param count its outputs */
+export function runNativeOutputs(
+  tf: TensorFlow,
+  operation: string,
+  inputs: readonly tensorflow.Tensor[],
+  attributes: Readonly<Record<string, NativeAttribute>>,
+  count: number,
+): tensorflow.Tensor[] {
   const backend = nativeBackend(tf)
-  const { TF_ATTR_TYPE, TF_ATTR_STRING, TF_FLOAT } = backend.binding
-  const strings = Object.entries(text).map(([name, value]) => ({ name, type: TF_ATTR_STRING, value }))
-  return backend.executeSingleOutput(operation, [{ name: 'T', type: TF_ATTR_TYPE, value: TF_FLOAT }, ...strings], inputs)
+  const { TF_ATTR_TYPE, TF_FLOAT } = backend.binding
+  const given = Object.entries(attributes).map(([name, value]) => attributeOf(backend.binding, name, value))
+  return backend.executeMultipleOutputs(operation, [{ name: 'T', type: TF_ATTR_TYPE, value: TF_FLOAT }, ...given], inputs, count)
+}
+
+function attributeOf(binding: NativeBackend['binding'], name: string, value: NativeAttribute): OperationAttribute {
+  if (name === 'U') return { name, type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }
+  if (typeof value === 'string') return { name, type: binding.TF_ATTR_STRING, value }
+  if (typeof value === 'boolean') return { name, type: binding.TF_ATTR_BOOL, value }
+  if ('float' in value) return { name, type: binding.TF_ATTR_FLOAT, value: value.float }
+  return { name, type: binding.TF_ATTR_INT, value: value.integers }
 }
 
 /** The version of TensorFlow's own library, to explain a difference between engines. */

@@ -74,12 +74,18 @@ function microBatch({ network, batch, seed }: ProbeOptions, index: number): Batc
   return { images, labels, count: batch.micro, firstPosition }
 }
 
-/** Kernels uniform with He's variance, 2 / fan-in, so that no activation dies out; biases small and not 0. */
+/**
+ * Kernels uniform with He's variance, 2 / fan-in, so that no activation dies out; biases, betas and means small and not 0; gammas and
+ * variances in 0.5 to 1.5.
+ */
 function probeWeights(layout: ParameterLayout, seed: number): Float32Array {
   const weights = new Float32Array(layout.size)
   layout.entries.forEach((entry, index) => {
-    const limit = entry.kind === 'bias' ? 0.01 : Math.sqrt(6 / fansOf(entry.shape)[0])
-    fillUniform(weights.subarray(entry.offset, entry.offset + entry.size), seed, KIND.weights + index, 0, limit)
+    const values = weights.subarray(entry.offset, entry.offset + entry.size)
+    const isFactor = entry.kind === 'gamma' || entry.kind === 'movingVariance'
+    const limit = entry.kind === 'kernel' ? Math.sqrt(6 / fansOf(entry.shape)[0]) : isFactor ? 0.5 : 0.01
+    fillUniform(values, seed, KIND.weights + index, 0, limit)
+    if (isFactor) for (let at = 0; at < values.length; at++) values[at] = 1 + (values[at] ?? 0)
   })
   return weights
 }

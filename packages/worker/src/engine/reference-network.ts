@@ -1,68 +1,142 @@
 import { philox } from '@lockstep/shared/random/philox.js'
 import { PURPOSE } from '@lockstep/shared/random/purposes.js'
-import type { LayerSpec, Network } from '@lockstep/shared/models/network.js'
+import {
+  INPUT,
+  inputsOf,
+  type BatchNormalizationSpec,
+  type ConvolutionSpec,
+  type LocalResponseNormalizationSpec,
+  type MaxPoolingSpec,
+  type Network,
+} from '@lockstep/shared/models/network.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { shapesOf, type LayerShapes } from '@lockstep/shared/models/shapes.js'
 
 /**
  * A plain float64 forward pass of any network, written from the formulas and for nothing but tests: what the engine's
- * gradients are held against. One image at a time, [h, w, c] flat.
+ * gradients are held against. Images are [h, w, c] flat; those of a micro-batch go together, since batch normalization couples them.
  */
 export interface ReferenceOptions {
   readonly network: Network
   readonly seed: number
-  /** With dropout. */
+  /** With dropout, and normalized by the micro-batch's own mean and variance. */
   readonly training: boolean
 }
 
 type Values = Float64Array
 
-/** Soft-max cross entropy of one image. @param weights flat, in layout order; @param position stream position */
-export function referenceLoss(options: ReferenceOptions, weights: Values, image: Values, label: number, position: number): number {
-  const logits = referenceLogits(options, weights, image, position)
-  const largest = logits.reduce((max, logit) => Math.max(max, logit), -Infinity)
-  const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0)
-  return Math.log(total) + largest - (logits[label] ?? Number.NaN)
+/** Of a micro-batch: sample i is at stream position firstPosition + i. */
+export interface ReferenceBatch {
+  readonly images: readonly Values[]
+  readonly firstPosition: number
 }
 
-/** Logits of one image. */
-export function referenceLogits({ network, seed, training }: ReferenceOptions, weights: Values, image: Values, position: number): Values {
+/** Soft-max cross entropy of every image. @param weights flat, in layout order */
+export function referenceLosses(options: ReferenceOptions, weights: Values, batch: ReferenceBatch, labels: ArrayLike<number>): number[] {
+  return referenceLogits(options, weights, batch).map((logits, sample) => {
+    const largest = logits.reduce((max, logit) => Math.max(max, logit), -Infinity)
+    const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0)
+    return Math.log(total) + largest - (logits[labels[sample] ?? -1] ?? Number.NaN)
+  })
+}
+
+/** Logits of every image. */
+export function referenceLogits(options: ReferenceOptions, weights: Values, batch: ReferenceBatch): Values[] {
+  return referenceOutputs(options, weights, batch).get(options.network.layers.at(-1)?.name ?? '') ?? []
+}
+
+/** The outputs of every layer, an array a sample. */
+export function referenceOutputs(
+  options: ReferenceOptions,
+  weights: Values,
+  { images, firstPosition }: ReferenceBatch,
+): Map<string, Values[]> {
+  const { network, seed, training } = options
   const layout = layoutOf(network)
   const parameter = (name: string): Values => {
     const entry = layout.entries.find((candidate) => candidate.name === name)
     if (entry === undefined) throw new Error(`no parameter ${name}`)
     return weights.subarray(entry.offset, entry.offset + entry.size)
   }
-  let values = image
+  const outputs = new Map<string, Values[]>([[INPUT, [...images]]])
   shapesOf(network).forEach((shapes, index) => {
     const { layer } = shapes
-    switch (layer.type) {
-      case 'convolution':
-        values = activate(
-          layer.activation,
-          convolve(shapes, layer, values, parameter(`${layer.name}/kernel`), parameter(`${layer.name}/bias`)),
-        )
-        break
-      case 'dense':
-        values = activate(layer.activation, multiply(values, parameter(`${layer.name}/kernel`), parameter(`${layer.name}/bias`)))
-        break
-      case 'maxPooling':
-        values = pool(shapes, layer, values)
-        break
-      case 'localResponseNormalization':
-        values = normalize(shapes, layer, values)
-        break
-      case 'globalAveragePooling':
-        values = average(shapes, values)
-        break
-      case 'dropout':
-        if (training) values = values.map((value, unit) => value * keptShare(unit, layer.rate, position, index, seed))
-        break
-      case 'flatten':
-        break
+    const [inputs = [], others = []] = inputsOf(network, index).map((name) => outputs.get(name) ?? [])
+    if (layer.type === 'batchNormalization') {
+      outputs.set(layer.name, normalizeBatch(layer, inputs, parameter, training))
+      return
     }
+    const forward = (values: Values, sample: number): Values => {
+      if (layer.type !== 'dropout') return layerOutput(shapes, values, others[sample] ?? values, parameter)
+      return training ? values.map((value, unit) => value * keptShare(unit, layer.rate, firstPosition + sample, index, seed)) : values
+    }
+    outputs.set(layer.name, inputs.map(forward))
   })
-  return values
+  return outputs
+}
+
+/** One layer that sees one sample at a time. @param other the second input, where there is one */
+function layerOutput(shapes: LayerShapes, values: Values, other: Values, parameter: (name: string) => Values): Values {
+  const { layer } = shapes
+  const kernel = (): Values => parameter(`${layer.name}/kernel`)
+  switch (layer.type) {
+    case 'convolution': {
+      const bias = layer.useBias === false ? new Float64Array(layer.filters) : parameter(`${layer.name}/bias`)
+      return activate(layer.activation, convolve(shapes, layer, values, kernel(), bias))
+    }
+    case 'dense':
+      return activate(layer.activation, multiply(values, kernel(), parameter(`${layer.name}/bias`)))
+    case 'maxPooling':
+      return pool(shapes, layer, values)
+    case 'localResponseNormalization':
+      return normalize(shapes, layer, values)
+    case 'globalAveragePooling':
+      return average(shapes, values)
+    case 'add':
+      return activate(
+        layer.activation,
+        values.map((value, index) => value + (other[index] ?? Number.NaN)),
+      )
+    case 'scale':
+      return values.map((value, index) => value * (other[index % other.length] ?? Number.NaN))
+    default:
+      return values
+  }
+}
+
+/** Ioffe & Szegedy 2015, algorithm 1, over samples and pixels; in evaluation with the moving mean and variance. */
+function normalizeBatch(
+  { name, epsilon, activation }: BatchNormalizationSpec,
+  inputs: readonly Values[],
+  parameter: (name: string) => Values,
+  training: boolean,
+): Values[] {
+  const [gamma, beta] = [parameter(`${name}/gamma`), parameter(`${name}/beta`)]
+  const { mean, variance } = training
+    ? momentsOf(inputs, gamma.length)
+    : { mean: parameter(`${name}/moving_mean`), variance: parameter(`${name}/moving_variance`) }
+  return inputs.map((values) => {
+    const normalized = values.map((value, index) => {
+      const channel = index % gamma.length
+      const scale = (gamma[channel] ?? Number.NaN) / Math.sqrt((variance[channel] ?? Number.NaN) + epsilon)
+      return (value - (mean[channel] ?? Number.NaN)) * scale + (beta[channel] ?? Number.NaN)
+    })
+    return activate(activation, normalized)
+  })
+}
+
+/** Mean and biased variance of every channel. */
+export function momentsOf(inputs: readonly Values[], channels: number): { mean: Values; variance: Values; count: number } {
+  const count = inputs.reduce((sum, values) => sum + values.length, 0) / channels
+  const [mean, variance] = [new Float64Array(channels), new Float64Array(channels)]
+  for (const values of inputs) values.forEach((value, index) => (mean[index % channels] = (mean[index % channels] ?? 0) + value / count))
+  for (const values of inputs) {
+    values.forEach((value, index) => {
+      const channel = index % channels
+      variance[channel] = (variance[channel] ?? 0) + (value - (mean[channel] ?? 0)) ** 2 / count
+    })
+  }
+  return { mean, variance, count }
 }
 
 /** Inverted dropout: 0 or 1 / (1 − rate), from the word of (unit, position, layer). */
@@ -72,34 +146,34 @@ function keptShare(unit: number, rate: number, position: number, layer: number, 
   return (words[unit % 4] ?? 0) / 2 ** 32 < rate ? 0 : 1 / (1 - rate)
 }
 
-const activate = (activation: 'relu' | 'linear', values: Values): Values =>
-  activation === 'relu' ? values.map((value) => Math.max(0, value)) : values
+function activate(activation: 'relu' | 'linear' | 'sigmoid', values: Values): Values {
+  if (activation === 'linear') return values
+  return values.map((value) => (activation === 'relu' ? Math.max(0, value) : 1 / (1 + Math.exp(-value))))
+}
 
-function convolve(
-  { input, output }: LayerShapes,
-  layer: Extract<LayerSpec, { type: 'convolution' }>,
-  values: Values,
-  kernel: Values,
-  bias: Values,
-): Values {
-  const [height = 0, width = 0, channels = 0] = input
+function convolve({ input, output }: LayerShapes, layer: ConvolutionSpec, values: Values, kernel: Values, bias: Values): Values {
+  const [height = 0, width = 0, allChannels = 0] = input
   const [rows = 0, columns = 0, filters = 0] = output
-  const { kernel: size, stride } = layer
+  const { kernel: size, stride, padding, groups = 1 } = layer
+  const [channels, filtersOfGroup] = [allChannels / groups, filters / groups]
   // TensorFlow's "same": as many zeros as the last window needs, the odd one at the end.
-  const before = (length: number, windows: number): number =>
-    layer.padding === 'same' ? Math.floor(Math.max(0, (windows - 1) * stride + size - length) / 2) : 0
+  const before = (length: number, windows: number): number => {
+    if (padding === 'same') return Math.floor(Math.max(0, (windows - 1) * stride + size - length) / 2)
+    return padding === 'valid' ? 0 : padding
+  }
   const [top, left] = [before(height, rows), before(width, columns)]
   const result = new Float64Array(rows * columns * filters)
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       for (let filter = 0; filter < filters; filter++) {
+        const group = Math.floor(filter / filtersOfGroup)
         let sum = bias[filter] ?? 0
         for (let y = 0; y < size; y++) {
           for (let x = 0; x < size; x++) {
             const [sourceRow, sourceColumn] = [row * stride + y - top, column * stride + x - left]
             if (sourceRow < 0 || sourceRow >= height || sourceColumn < 0 || sourceColumn >= width) continue
             for (let channel = 0; channel < channels; channel++) {
-              const value = values[(sourceRow * width + sourceColumn) * channels + channel] ?? 0
+              const value = values[(sourceRow * width + sourceColumn) * allChannels + group * channels + channel] ?? 0
               sum += value * (kernel[((y * size + x) * channels + channel) * filters + filter] ?? 0)
             }
           }
@@ -116,18 +190,19 @@ function multiply(values: Values, kernel: Values, bias: Values): Values {
   return bias.map((start, unit) => values.reduce((sum, value, index) => sum + value * (kernel[index * units + unit] ?? 0), start))
 }
 
-function pool({ input, output }: LayerShapes, { size, stride }: Extract<LayerSpec, { type: 'maxPooling' }>, values: Values): Values {
-  const [, width = 0, channels = 0] = input
+function pool({ input, output }: LayerShapes, { size, stride, padding = 0 }: MaxPoolingSpec, values: Values): Values {
+  const [height = 0, width = 0, channels = 0] = input
   const [rows = 0, columns = 0] = output
   const result = new Float64Array(rows * columns * channels).fill(-Infinity)
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      for (let channel = 0; channel < channels; channel++) {
-        const at = (row * columns + column) * channels + channel
-        for (let y = 0; y < size; y++) {
-          for (let x = 0; x < size; x++) {
-            const source = ((row * stride + y) * width + column * stride + x) * channels + channel
-            result[at] = Math.max(result[at] ?? 0, values[source] ?? 0)
+      for (let y = 0; y < size; y++) {
+        for (let x = 0; x < size; x++) {
+          const [sourceRow, sourceColumn] = [row * stride + y - padding, column * stride + x - padding]
+          if (sourceRow < 0 || sourceRow >= height || sourceColumn < 0 || sourceColumn >= width) continue
+          for (let channel = 0; channel < channels; channel++) {
+            const at = (row * columns + column) * channels + channel
+            result[at] = Math.max(result[at] ?? 0, values[(sourceRow * width + sourceColumn) * channels + channel] ?? 0)
           }
         }
       }
@@ -137,11 +212,7 @@ function pool({ input, output }: LayerShapes, { size, stride }: Extract<LayerSpe
 }
 
 /** Krizhevsky 2012, section 3.3: b = a / (k + α Σ a²)^β over the neighbouring channels. */
-function normalize(
-  { input }: LayerShapes,
-  { depthRadius, bias, alpha, beta }: Extract<LayerSpec, { type: 'localResponseNormalization' }>,
-  values: Values,
-): Values {
+function normalize({ input }: LayerShapes, { depthRadius, bias, alpha, beta }: LocalResponseNormalizationSpec, values: Values): Values {
   const channels = input.at(-1) ?? 1
   return values.map((value, index) => {
     const channel = index % channels

@@ -1,6 +1,7 @@
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { LayerSpec, Network } from '@lockstep/shared/models/network.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
+import { squeezeExcitation } from '@lockstep/shared/models/squeeze-excitation.js'
 import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { uniformOf } from '@lockstep/shared/random/normal.js'
@@ -53,18 +54,69 @@ export const AVERAGED: Network = {
   ],
 }
 
+const normalization = (name: string, activation: 'relu' | 'linear'): LayerSpec => ({
+  ...{ type: 'batchNormalization', name, activation, momentum: 0.9, epsilon: 1e-5 },
+})
+
+const bare = { useBias: false, activation: 'linear' } as const
+
+/** A stem and two residual blocks, the first with a gate, the second with a projection; every size is odd, so that zeros count. */
+export const RESIDUAL: Network = {
+  name: 'residual',
+  inputShape: [13, 11, 3],
+  classes: 3,
+  layers: [
+    convolution('b_conv', 4, { ...bare, kernel: 5, stride: 2, padding: 2 }),
+    normalization('b_bn', 'relu'),
+    { type: 'maxPooling', name: 'b_pool', size: 3, stride: 2, padding: 1 },
+    convolution('c_conv', 4, { ...bare, inputs: ['b_pool'] }),
+    normalization('c_bn', 'linear'),
+    ...squeezeExcitation('c_bn', 4, 2).map((layer) => renamed(layer, 'c_bn_se', 'c_se')),
+    { type: 'add', name: 'c_out', inputs: ['b_pool', 'c_se_scale'], activation: 'relu' },
+    convolution('d_0_conv', 6, { ...bare, kernel: 1, stride: 2, padding: 'valid', inputs: ['c_out'] }),
+    normalization('d_0_bn', 'linear'),
+    convolution('d_1_conv', 6, { ...bare, stride: 2, padding: 1, inputs: ['c_out'] }),
+    normalization('d_1_bn', 'linear'),
+    { type: 'add', name: 'd_out', inputs: ['d_0_bn', 'd_1_bn'], activation: 'linear' },
+    { type: 'globalAveragePooling', name: 'gap' },
+    { type: 'dense', name: 'predictions', units: 3, activation: 'linear' },
+  ],
+}
+
+/** Two groups, and a gate where there is no residual sum. */
+export const GROUPED: Network = {
+  name: 'grouped',
+  inputShape: [8, 7, 1],
+  classes: 3,
+  layers: [
+    convolution('conv1', 4, { padding: 'valid' }),
+    convolution('conv2', 6, { groups: 2, kernel: 5 }),
+    ...squeezeExcitation('conv2', 6, 3),
+    convolution('conv3', 4, { groups: 2, stride: 2, padding: 1 }),
+    { type: 'flatten', name: 'flatten' },
+    { type: 'dense', name: 'predictions', units: 3, activation: 'linear' },
+  ],
+}
+
+function renamed(layer: LayerSpec, from: string, to: string): LayerSpec {
+  return JSON.parse(JSON.stringify(layer).replaceAll(from, to)) as LayerSpec
+}
+
 /** VGG-A, narrow. */
 export function smallVgg(): Network {
   return networkOf({ name: 'vgg-a', width: 0.125, inputSize: 32, fullyConnected: [32, 32], dropout: 0.5, head: 'flatten' }, 10)
 }
 
-/** He's weights; biases are small and not 0, so that they take part. */
+/** He's weights; what starts from 0 or 1 is near it and not at it, so that it takes part. */
 export function weightsOf(network: Network, layout: ParameterLayout = layoutOf(network), seed = 1): Float32Array {
   const weights = new Float32Array(layout.size)
   layout.entries.forEach((entry, index) => {
     const values = weights.subarray(entry.offset, entry.offset + entry.size)
-    if (entry.kind === 'bias') fill(values, seed + index, 0.2)
-    else initializeParameter(network, layout, index, { method: 'he', std: 0.01 }, seed, values)
+    initializeParameter(network, layout, index, { method: 'he', std: 0.01 }, seed, values)
+    if (entry.kind === 'kernel') return
+    const shift = new Float32Array(entry.size)
+    fill(shift, seed + index, 0.2)
+    shift.forEach((value, at) => (values[at] = (values[at] ?? 0) + value))
   })
   return weights
 }

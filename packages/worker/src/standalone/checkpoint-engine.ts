@@ -59,7 +59,7 @@ async function readWeights(checkpoint: Checkpoint, layout: ParameterLayout): Pro
 }
 
 function preprocessingOf({ preprocessing, network }: CheckpointMetadata, path: string): Preprocessing {
-  const { inputSize, scale, normalize, mean, std, classes } = preprocessing
+  const { inputSize, scale, normalize, mean, std, greyStd, classes } = preprocessing
   const isColor = (value: unknown): boolean => Array.isArray(value) && value.length === 3 && value.every((part) => typeof part === 'number')
   const whole =
     inputSize === network.inputShape[0] &&
@@ -67,6 +67,7 @@ function preprocessingOf({ preprocessing, network }: CheckpointMetadata, path: s
     (normalize === 'mean' || normalize === 'meanAndStd') &&
     isColor(mean) &&
     isColor(std) &&
+    typeof greyStd === (network.inputShape[2] === 1 ? 'number' : 'undefined') &&
     Array.isArray(classes) &&
     classes.length === network.classes
   if (!whole) {

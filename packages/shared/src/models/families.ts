@@ -1,0 +1,130 @@
+/** Every name a recipe may give a network, and what is usual and possible for each family. Pure data, which the recipe's schema reads. */
+
+export const VGG_NAMES = ['vgg-a', 'vgg-a-lrn', 'vgg-b', 'vgg-c', 'vgg-d', 'vgg-e', 'vgg11', 'vgg13', 'vgg16', 'vgg19'] as const
+export const RESNET_NAMES = ['resnet-18', 'resnet-34', 'resnet-50', 'resnet-101', 'resnet-152'] as const
+export const MODEL_NAMES = [...VGG_NAMES, 'alexnet', ...RESNET_NAMES, 'small-cnn'] as const
+
+export type ModelName = (typeof MODEL_NAMES)[number]
+export type VggName = (typeof VGG_NAMES)[number]
+export type ResnetName = (typeof RESNET_NAMES)[number]
+export type Family = 'vgg' | 'alexnet' | 'resnet' | 'small-cnn'
+
+/** The part of a recipe that names a network; keys that only some networks have are left out where they say nothing new. */
+export interface ModelOptions {
+  readonly name: ModelName
+  readonly width: number
+  readonly inputSize: number
+  readonly channels?: 1 | 3 | undefined
+  readonly fullyConnected: readonly number[]
+  readonly dropout: number
+  readonly head: 'flatten' | 'globalAveragePooling'
+  readonly batchNormalization?: boolean | undefined
+  readonly squeezeExcitation?: number | undefined
+  readonly groups?: 1 | 2 | undefined
+}
+
+/** What a network is where a recipe says nothing else. */
+export interface FamilyDefaults {
+  readonly inputSize: number
+  readonly channels: 1 | 3
+  readonly fullyConnected: readonly number[]
+  readonly dropout: number
+  readonly head: ModelOptions['head']
+  readonly batchNormalization: boolean
+  readonly groups: 1 | 2
+  /** The smallest input of which something is left for the head, pixels, and why. */
+  readonly smallestInput: number
+  readonly smallestInputReason: string
+}
+
+const FAMILIES: Record<Family, FamilyDefaults> = {
+  vgg: {
+    ...{ inputSize: 224, channels: 3, fullyConnected: [4096, 4096], dropout: 0.5, head: 'flatten', batchNormalization: false, groups: 1 },
+    ...{ smallestInput: 32, smallestInputReason: 'the 5 poolings' },
+  },
+  // Krizhevsky 2012: "224" of the text is 227 by its arithmetic, 55 = (227 − 11) / 4 + 1.
+  alexnet: {
+    ...{ inputSize: 227, channels: 3, fullyConnected: [4096, 4096], dropout: 0.5, head: 'flatten', batchNormalization: false, groups: 2 },
+    ...{ smallestInput: 67, smallestInputReason: 'the first stride of 4 and the 3 poolings' },
+  },
+  resnet: {
+    ...{ inputSize: 224, channels: 3, fullyConnected: [], dropout: 0, head: 'globalAveragePooling', batchNormalization: true, groups: 1 },
+    ...{ smallestInput: 32, smallestInputReason: 'the 5 halvings' },
+  },
+  'small-cnn': {
+    ...{ inputSize: 28, channels: 1, fullyConnected: [64], dropout: 0.2, head: 'flatten', batchNormalization: false, groups: 1 },
+    ...{ smallestInput: 18, smallestInputReason: 'the 3 convolutions and 2 poolings' },
+  },
+}
+
+export function familyOf(name: ModelName): Family {
+  if (name === 'alexnet' || name === 'small-cnn') return name
+  return name.startsWith('resnet-') ? 'resnet' : 'vgg'
+}
+
+/** What the network of this name is where a recipe says nothing else. */
+export function familyDefaults(name: ModelName): FamilyDefaults {
+  return FAMILIES[familyOf(name)]
+}
+
+/** Channels of the input: 3, RGB, or 1, grey. */
+export function channelsOf({ name, channels }: Pick<ModelOptions, 'name' | 'channels'>): 1 | 3 {
+  return channels ?? familyDefaults(name).channels
+}
+
+/** Whether the network normalizes over micro-batches. */
+export function normalizesBatches({ name, batchNormalization }: Pick<ModelOptions, 'name' | 'batchNormalization'>): boolean {
+  return batchNormalization ?? familyDefaults(name).batchNormalization
+}
+
+type Given = Pick<ModelOptions, 'name' | 'width'> & { readonly [Key in keyof ModelOptions]?: ModelOptions[Key] | undefined }
+
+/**
+ * Fills in what the network of this name is where nothing else is said. Options that not all networks have stay away where they
+ * say what is so anyway, so that a recipe has one form, and one digest.
+ */
+export function withModelDefaults(given: Given): Omit<ModelOptions, 'fullyConnected'> & { readonly fullyConnected: number[] } {
+  const defaults = familyDefaults(given.name)
+  const { name, width, channels, batchNormalization, squeezeExcitation, groups } = given
+  return {
+    ...{ name, width, inputSize: given.inputSize ?? defaults.inputSize },
+    ...{ fullyConnected: [...(given.fullyConnected ?? defaults.fullyConnected)], dropout: given.dropout ?? defaults.dropout },
+    head: given.head ?? defaults.head,
+    ...(channels === undefined || channels === defaults.channels ? {} : { channels }),
+    ...(batchNormalization === undefined || batchNormalization === defaults.batchNormalization ? {} : { batchNormalization }),
+    ...(squeezeExcitation === undefined ? {} : { squeezeExcitation }),
+    ...(groups === undefined || groups === defaults.groups ? {} : { groups }),
+  }
+}
+
+/** Something that a network cannot be, and the key that says it. */
+export interface ModelProblem {
+  readonly key: keyof ModelOptions
+  readonly message: string
+}
+
+/** Options that do not fit the network. Each is named with what to do. */
+export function modelProblems(model: ModelOptions): ModelProblem[] {
+  const { name, inputSize, fullyConnected, dropout, head } = model
+  const family = familyOf(name)
+  const { smallestInput, smallestInputReason } = FAMILIES[family]
+  const problems: ModelProblem[] = []
+  const refuse = (key: keyof ModelOptions, why: string): void => {
+    problems.push({ key, message: `model.${key}: ${why}` })
+  }
+  if (inputSize < smallestInput)
+    refuse(
+      'inputSize',
+      `${String(inputSize)} pixels are too few for ${smallestInputReason} of ${name}; use ${String(smallestInput)} or more`,
+    )
+  if (family === 'resnet') {
+    if (fullyConnected.length > 0) refuse('fullyConnected', `${name} has no hidden fully connected layers; leave it out`)
+    if (dropout > 0) refuse('dropout', `${name} has no hidden fully connected layer to drop units after; leave it out`)
+    if (head === 'flatten') refuse('head', `${name} ends in global average pooling; leave it out`)
+    if (model.batchNormalization === false) refuse('batchNormalization', `${name} cannot do without; leave it out`)
+  } else if (family !== 'vgg' && model.batchNormalization === true) {
+    refuse('batchNormalization', `${name} has none; leave it out, or take a vgg or resnet`)
+  }
+  if (family !== 'alexnet' && model.groups !== undefined) refuse('groups', `only alexnet has groups, not ${name}; leave it out`)
+  return problems
+}
