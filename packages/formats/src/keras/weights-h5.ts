@@ -7,8 +7,8 @@ import { snakeCase } from './model-config.js'
 import { rolesOfShapes } from './variable-names.js'
 
 /**
- * The `.weights.h5` of Keras 3: no names of layers, but a group a layer by its class (`layers/conv2d_1`), whose `vars` are
- * numbered. The order of layers is that of the numbers, class by class.
+ * The `.weights.h5` of Keras 3: a group a layer by its class (`layers/conv2d_1`), whose `vars` are numbered and, of late, have
+ * the layer's name as an attribute. Without an architecture the order of layers is that of the groups' numbers, class by class.
  */
 
 const ROOTS = ['layers', '_layer_checkpoint_dependencies'] as const
@@ -30,7 +30,7 @@ export function readWeightsH5(file: Hdf5File, places?: ReadonlyMap<string, strin
     throw new TrainError('CHECKPOINT_INVALID', `${file.path}: group ${unnamed} belongs to no layer of its architecture; export it again`)
   return {
     format: 'keras3-weights',
-    tensors: order.flatMap((group) => tensorsOf(file, group, places?.get(group) ?? group)),
+    tensors: order.flatMap((group) => tensorsOf(file, group, places?.get(group) ?? file.text(`${group}/vars`, 'name') ?? group)),
     note: file.text('/', NOTE_ATTRIBUTE),
     close: async () => {
       file.close()
@@ -86,6 +86,7 @@ export async function writeWeightsH5(file: Hdf5File, { layers, tensors, note }: 
     used.set(stem, before + 1)
     const variables = `/layers/${before === 0 ? stem : `${stem}_${String(before)}`}/vars`
     file.makeGroup(variables)
+    file.setText(variables, 'name', name)
     const own = tensors.filter(({ layer }) => layer === name)
     for (const [index, { shape, read }] of own.entries()) file.write(`${variables}/${String(index)}`, await read(), shape)
   }

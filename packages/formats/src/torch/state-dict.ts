@@ -5,6 +5,7 @@ import { shapesOf } from '@lockstep/shared/models/shapes.js'
 import { HWIO_FROM_OIHW, OIHW_FROM_HWIO, permuteAxes } from '../axes.js'
 import type { ForeignModel, ForeignTensor, TensorRole } from '../foreign-model.js'
 import type { NamedTensor } from '../named-tensor.js'
+import type { WrittenTensor } from '../safetensors-file.js'
 
 /**
  * State dicts with the names of torchvision's VGG networks: `features.N` counts convolutions (OIHW), normalizations, ReLUs and
@@ -79,17 +80,12 @@ function transposed(
   return { shape: [inputs, outputs], read: async () => permuteAxes(await file.read(name), folded, HWIO_FROM_OIHW) }
 }
 
-export interface StateDictTensor {
-  readonly name: string
-  readonly shape: readonly number[]
-  readonly read: () => Promise<Float32Array>
-}
 
 /**
  * Our tensors under torchvision's names, in its axes.
  * @throws TrainError CHECKPOINT_MISMATCH for a network that is no chain of convolutions and then dense layers
  */
-export function stateDictTensors(network: Network, tensors: readonly NamedTensor[]): StateDictTensor[] {
+export function stateDictTensors(network: Network, tensors: readonly NamedTensor[]): WrittenTensor[] {
   const names = layerNames(network)
   const map = mapBeforeDense(network)
   const firstDense = network.layers.find(({ type }) => type === 'dense')?.name
