@@ -22,7 +22,7 @@ export interface ExportRequest {
   readonly format: FormatName
   /** The file to write, or for tfjs the folder; what is there already is replaced. */
   readonly out: string
-  /** Order of the channels that the exported first kernel expects; left out: that of the file it was imported from, else RGB. */
+  /** Order of the channels that the exported first kernel expects; left out: RGB, but what came from the same tool goes back as it came. */
   readonly channels?: 'rgb' | 'bgr' | undefined
 }
 
@@ -41,7 +41,7 @@ export async function exportModel(request: ExportRequest): Promise<ExportReport>
   const checkpoint = await openCheckpoint(request.checkpoint)
   try {
     await checkpoint.verify()
-    const note = noteOf(checkpoint, request.channels)
+    const note = noteOf(checkpoint, request)
     const { entries, size } = layoutOf(checkpoint.metadata.network)
     const tensors = namedTensors(checkpoint, entries, note.channels === 'bgr')
     const partial = join(dirname(request.out), `.${basename(request.out)}.partial`)
@@ -61,13 +61,19 @@ export async function exportModel(request: ExportRequest): Promise<ExportReport>
 }
 
 /** @throws TrainError CHECKPOINT_INVALID when the checkpoint does not say how pictures are fed to it */
-function noteOf({ metadata, path }: Checkpoint, channels: ExportRequest['channels']): ExportNote {
+function noteOf({ metadata, path }: Checkpoint, { channels, format }: ExportRequest): ExportNote {
   const { classes, normalize, mean, std, scale } = metadata.preprocessing
-  const order = channels ?? metadata.origin?.channels ?? 'rgb'
+  const { origin } = metadata
+  const order = channels ?? (origin !== undefined && toolOf(origin.format) === toolOf(format) ? origin.channels : 'rgb')
   const note = parseNote(JSON.stringify({ model: metadata.recipe.model, classes, channels: order, normalize, mean, std, scale }))
   if (note === undefined)
     throw new TrainError('CHECKPOINT_INVALID', `${path} does not say how its pictures were prepared; use another checkpoint`)
   return note
+}
+
+/** Formats of one tool keep one order of colours: a file from Keras goes back to Keras as it came. */
+function toolOf(format: string): string {
+  return format.startsWith('keras') || format === 'tfjs' ? 'keras' : format
 }
 
 function namedTensors(checkpoint: Checkpoint, entries: readonly ParameterEntry[], exchange: boolean): NamedTensor[] {
@@ -85,7 +91,10 @@ function namedTensors(checkpoint: Checkpoint, entries: readonly ParameterEntry[]
 function roleOf(name: string): TensorRole {
   const role = TENSOR_ROLES.find((known) => known === name)
   if (role !== undefined) return role
-  throw new TrainError('CHECKPOINT_MISMATCH', `no format has a name for tensors such as ${name}; use the checkpoint itself, which is safetensors`)
+  throw new TrainError(
+    'CHECKPOINT_MISMATCH',
+    `no format has a name for tensors such as ${name}; use the checkpoint itself, which is safetensors`,
+  )
 }
 
 async function write(
@@ -150,5 +159,7 @@ async function sync(path: string): Promise<void> {
 
 function diskError(out: string, error: unknown): unknown {
   if (error instanceof TrainError || !(error instanceof Error) || !('code' in error) || !('syscall' in error)) return error
-  return new TrainError('DISK', `cannot write ${out} (${String(error.code)}): free space, or name a place that may be written to`, { cause: error })
+  return new TrainError('DISK', `cannot write ${out} (${String(error.code)}): free space, or name a place that may be written to`, {
+    cause: error,
+  })
 }

@@ -67,7 +67,7 @@ export async function importModel(request: ImportRequest): Promise<ImportReport>
     const recipe = recipeOf(request, model, preprocessing)
     const weights = await readWeights(assignments, layout, rule.channels === 'bgr')
     const metadata = metadataOf(request, foreign.format, { recipe, network, preprocessing, channels: rule.channels })
-    const written = writeCheckpoint(request.out, layout, metadata, freshState(weights, recipe.learningRate))
+    const written = writeCheckpoint(request.out, layout, metadata, freshState(layout, weights, recipe.learningRate))
     return {
       format: foreign.format,
       model,
@@ -120,7 +120,10 @@ function preprocessingOf(request: ImportRequest, network: Network, note: ExportN
   const [inputSize] = network.inputShape
   const scale = request.scale ?? feeding.scale(inputSize)
   if (scale < inputSize)
-    throw new TrainError('USAGE', `a test scale of ${String(scale)} is smaller than the network's input of ${String(inputSize)} pixels: say --scale`)
+    throw new TrainError(
+      'USAGE',
+      `a test scale of ${String(scale)} is smaller than the network's input of ${String(inputSize)} pixels: say --scale`,
+    )
   const classes = request.classes ?? note?.classes ?? Array.from({ length: network.classes }, (_, index) => String(index))
   if (classes.length !== network.classes) {
     throw new TrainError(
@@ -162,7 +165,11 @@ interface Described {
   readonly channels: 'rgb' | 'bgr'
 }
 
-function metadataOf({ file }: ImportRequest, format: FormatName, { recipe, network, preprocessing, channels }: Described): UnsealedMetadata {
+function metadataOf(
+  { file }: ImportRequest,
+  format: FormatName,
+  { recipe, network, preprocessing, channels }: Described,
+): UnsealedMetadata {
   return {
     ...{ format: 1, step: 0, run: randomBytes(16).toString('hex'), seed: recipe.seed, recipe, network },
     preprocessing: { ...preprocessing },

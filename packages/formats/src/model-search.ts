@@ -1,6 +1,6 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
-import { configurationName, convolutionNames, VGG_CONFIGURATIONS } from '@lockstep/shared/models/vgg.js'
+import { convolutionNames, VGG_CONFIGURATIONS } from '@lockstep/shared/models/vgg.js'
 import { shapesOf } from '@lockstep/shared/models/shapes.js'
 import { modelSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { groupByLayer, kernelShapes } from './foreign-layers.js'
@@ -40,8 +40,10 @@ export function findModel(foreign: ForeignModel, file: string, hints: ModelHints
     throw new TrainError('CHECKPOINT_MISMATCH', `${file} has ${what}; Lockstep imports whole networks for classes, with their last layer`)
   }
   const name = hints.name ?? configurationOf(convolutions, file)
-  const isVgg = VGG_CONFIGURATIONS.some((configuration) => configuration === configurationName(name))
-  const found = isVgg ? vggHints(foreign, convolutions, dense) : {}
+  const normalized = groups.some(({ kind }) => kind === 'normalization')
+  const found = name.startsWith('vgg')
+    ? { ...vggHints(foreign, convolutions, dense), ...(normalized ? { batchNormalization: true } : {}) }
+    : {}
   const stated = Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined))
   const model = modelSchema.safeParse({ ...found, ...stated, name })
   if (!model.success) {

@@ -27,10 +27,10 @@ export function configure(command: Command): void {
     .addOption(new Option('--format <name>', 'what to write (docs/formats.md)').choices(FORMATS).makeOptionMandatory())
     .requiredOption('--out <path>', 'the file to write; for tfjs a folder')
     .addOption(
-      new Option('--channels <order>', 'order of colours the exported network expects (default: as it was imported, else rgb)').choices([
-        'rgb',
-        'bgr',
-      ]),
+      new Option(
+        '--channels <order>',
+        'order of colours the exported network expects (default: rgb, but back to the tool it came from as it came)',
+      ).choices(['rgb', 'bgr']),
     )
     .option('--force', 'overwrite what is there', false)
   addJsonOption(command)
@@ -61,5 +61,8 @@ async function requireFree(out: string, { format, force }: ExportOptions): Promi
   if (!force) throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another folder`)
   const model = await stat(`${out}/model.json`).catch(() => undefined)
   if (model === undefined)
-    throw new TrainError('USAGE', `${shownPath(out)} exists and is no model of tfjs, so it is not overwritten: say --out for another folder`)
+    throw new TrainError(
+      'USAGE',
+      `${shownPath(out)} exists and is no model of tfjs, so it is not overwritten: say --out for another folder`,
+    )
 }

@@ -42,9 +42,10 @@ export function configure(command: Command): void {
     .addOption(new Option('--head <kind>', 'what stands before them').choices(['flatten', 'globalAveragePooling']))
     .option('--classes <file>', 'names of the classes: a line each, a JSON list, or imagenet_class_index.json of Keras')
     .addOption(
-      new Option('--preprocessing <rule>', 'how pictures were fed to it (default: caffe for Keras and tfjs, torch for torchvision)').choices(
-        PICTURE_RULES,
-      ),
+      new Option(
+        '--preprocessing <rule>',
+        'how pictures were fed to it (default: caffe for Keras and tfjs, torch for torchvision)',
+      ).choices(PICTURE_RULES),
     )
     .option('--scale <pixels>', 'smaller side of a picture before the crop', wholeNumber(32))
     .option('--force', 'overwrite the checkpoint', false)
@@ -77,7 +78,12 @@ async function classNames(path: string): Promise<string[]> {
 function reportLines(file: string, out: string, report: ImportReport): string[] {
   const { model, pictures, format, architectureCompared } = report
   const { name, width, inputSize, fullyConnected, head } = model
-  const parts = [`${name} at width ${String(Number(width.toFixed(4)))}`, `${String(inputSize)} pixels`, head, `dense ${fullyConnected.join(', ')}`]
+  const parts = [
+    `${name} at width ${String(Number(width.toFixed(4)))}`,
+    `${String(inputSize)} pixels`,
+    head,
+    `dense ${fullyConnected.join(', ')}`,
+  ]
   const entries: [string, string][] = [
     ['file', `${shownPath(file)} (${format})`],
     ['network', `${parts.join(', ')}, ${count(report.classes.length)} classes`],

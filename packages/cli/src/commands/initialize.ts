@@ -61,7 +61,7 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
   const layout = layoutOf(network)
   const { weights, plan } = await weightsOf(recipe, network, layout)
   await mkdir(dirname(out), { recursive: true })
-  const written = writeCheckpoint(out, layout, metadata, freshState(weights, recipe.learningRate))
+  const written = writeCheckpoint(out, layout, metadata, freshState(layout, weights, recipe.learningRate))
   if (options.json) {
     writeLine(JSON.stringify({ type: 'checkpoint', file: out, parameters: layout.size, layers: plan?.rows ?? null, ...written }))
     return

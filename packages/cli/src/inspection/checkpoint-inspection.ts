@@ -62,7 +62,11 @@ function originEntries({ origin }: CheckpointMetadata): [string, string][] {
 function showForeign(file: TensorFile, json: boolean): void {
   if (json) writeLine(JSON.stringify({ type: 'tensors', path: file.path, tensors: shapesOf(file) }))
   else
-    for (const line of [`${file.path}: not written by Lockstep; it can serve as initialization.from, or be read by \`lockstep import\``, '', ...tensorLines(file)])
+    for (const line of [
+      `${file.path}: not written by Lockstep; it can serve as initialization.from, or be read by \`lockstep import\``,
+      '',
+      ...tensorLines(file),
+    ])
       writeLine(line)
 }
 

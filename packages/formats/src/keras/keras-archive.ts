@@ -62,7 +62,10 @@ async function extract(path: string, weights: string): Promise<Map<string, strin
     }
   } catch (error) {
     if (error instanceof Error && 'code' in error && 'syscall' in error && error.code !== 'ENOENT')
-      throw new TrainError('DISK', `cannot unpack ${path} into ${tmpdir()} (${String(error.code)}); free space, or set TMPDIR to another folder`)
+      throw new TrainError(
+        'DISK',
+        `cannot unpack ${path} into ${tmpdir()} (${String(error.code)}); free space, or set TMPDIR to another folder`,
+      )
     throw new TrainError('CHECKPOINT_INVALID', `${path} is not a whole zip; copy or export it again`, { cause: error })
   }
   if (!found || !texts.has(CONFIG))

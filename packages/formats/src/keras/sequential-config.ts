@@ -13,7 +13,7 @@ const INPUT = 'input_1'
 
 /**
  * The layers in order, the input first. The last one has the soft-max that is in our loss.
- * @throws TrainError CHECKPOINT_MISMATCH naming a layer that Keras does not have
+ * @throws TrainError CHECKPOINT_MISMATCH naming a layer that this does not write
  */
 export function kerasLayers(network: Network): KerasLayer[] {
   const layers = network.layers.map((layer, index) => {
@@ -21,7 +21,7 @@ export function kerasLayers(network: Network): KerasLayer[] {
     if (described !== undefined) return { name: layer.name, ...described }
     throw new TrainError(
       'CHECKPOINT_MISMATCH',
-      `${network.name}: Keras has no layer for ${layer.name} (${layer.type}); export its tensors alone, with --format safetensors`,
+      `${network.name}: layer ${layer.name} (${layer.type}) cannot be written as a Keras layer; export the tensors by name, with --format safetensors`,
     )
   })
   return [{ name: INPUT, className: 'InputLayer', config: {} }, ...layers]

@@ -80,7 +80,6 @@ function transposed(
   return { shape: [inputs, outputs], read: async () => permuteAxes(await file.read(name), folded, HWIO_FROM_OIHW) }
 }
 
-
 /**
  * Our tensors under torchvision's names, in its axes.
  * @throws TrainError CHECKPOINT_MISMATCH for a network that is no chain of convolutions and then dense layers
@@ -92,7 +91,10 @@ export function stateDictTensors(network: Network, tensors: readonly NamedTensor
   return tensors.map(({ layer, role, shape, read }) => {
     const prefix = names.get(layer)
     if (prefix === undefined)
-      throw new TrainError('CHECKPOINT_MISMATCH', `${network.name}: layer ${layer} has no name in torchvision's VGG networks; use --format safetensors`)
+      throw new TrainError(
+        'CHECKPOINT_MISMATCH',
+        `${network.name}: layer ${layer} has no name in torchvision's VGG networks; use --format safetensors`,
+      )
     const name = `${prefix}.${torchName(role)}`
     if (role !== 'kernel') return { name, shape, read }
     if (shape.length === 4) {
@@ -121,9 +123,13 @@ function torchName(role: TensorRole): string {
   }
 }
 
+/** The layers of torchvision's VGG networks: any other, and a network has no names there. */
+const CHAIN = new Set(['convolution', 'batchNormalization', 'maxPooling', 'flatten', 'globalAveragePooling', 'dense', 'dropout'])
+
 /** `features.0` for each of our layers with tensors: every convolution has a ReLU behind it that counts. */
 function layerNames(network: Network): Map<string, string> {
   const names = new Map<string, string>()
+  if (!network.layers.every(({ type }) => CHAIN.has(type))) return names
   let feature = 0
   let dense = 0
   let activation = 0

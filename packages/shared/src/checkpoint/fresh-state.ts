@@ -1,13 +1,14 @@
 import { initialSchedule } from '../optimizer/learning-rate.js'
+import type { ParameterLayout } from '../parameters/layout.js'
 import type { Recipe } from '../recipe/schema.js'
 import type { StateBytes } from './checkpoint-writer.js'
 import { stateSuffix } from './state-suffix.js'
 
-/** The state of version 0: these weights, nothing moving yet, the schedule at its start. @param weights the flat vector */
-export function freshState(weights: Float32Array, learningRate: Recipe['learningRate']): StateBytes {
+/** The state of version 0: these weights, nothing moving yet, the schedule at its start. @param weights the flat vector of the layout */
+export function freshState(layout: ParameterLayout, weights: Float32Array, learningRate: Recipe['learningRate']): StateBytes {
   return {
     weights: [new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength)],
-    velocity: zeros(weights.byteLength),
+    velocity: zeros(layout.size * Float32Array.BYTES_PER_ELEMENT),
     suffix: stateSuffix(initialSchedule(learningRate), 0),
   }
 }
