@@ -1,7 +1,9 @@
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import * as yauzl from 'yauzl'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openCheckpoint, openTensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { exportModel } from './export-model.js'
@@ -83,6 +85,17 @@ describe('a file of its own framework', () => {
     const { out } = await imported(join(FIXTURES, 'vgg16-applications.h5'), { format: 'keras2-weights' })
     await exportModel({ checkpoint: out, format: 'keras2-weights', out: at('new-names.h5') })
     expect(await bitsOf(at('new-names.h5'), 'place')).toEqual(await bitsOf(join(FIXTURES, 'vgg16-applications.h5'), 'place'))
+  })
+
+  it('of Keras 3 without names that fit goes by the numbers of its groups, of which 10 comes after 9', async () => {
+    const zip = await yauzl.openPromise(join(FIXTURES, 'vgg19-sequential.keras'))
+    for await (const entry of zip.eachEntry()) {
+      if (entry.fileName === 'model.weights.h5')
+        await writeFile(at('nineteen.weights.h5'), await buffer(await zip.openReadStreamPromise(entry)))
+    }
+    const alone = await imported(at('nineteen.weights.h5'))
+    expect(alone).toMatchObject({ format: 'keras3-weights', model: NINETEEN })
+    expect(alone.weightsDigest).toBe((await imported(join(FIXTURES, 'vgg19-sequential.keras'))).weightsDigest)
   })
 
   it('of torchvision is the same byte by byte in its own names and axes', async () => {
