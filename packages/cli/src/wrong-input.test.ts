@@ -77,15 +77,10 @@ describe('wrong input', () => {
     ['pack pictures pictures', 2, /^error: .*pictures/],
     ['import good.safetensors --out new.safetensors', 2, /^error: .*good\.safetensors is a checkpoint of Lockstep already/],
     ['import text.safetensors --out new.safetensors', 1, /^error: .*text\.safetensors is of no known format/],
-    ['import pictures --out new.safetensors', 2, /^error: .*pictures is a folder without a model\.json/],
-    ['import nowhere.h5 --out new.safetensors', 1, /^error: .*nowhere\.h5: there is no such file/],
     ['import text.safetensors --out good.safetensors', 2, /^error: good\.safetensors exists already: say --force/],
-    ['import text.safetensors', 2, /^error: required option '--out <file>'/],
-    ['import text.safetensors --out new.safetensors --classes nowhere.txt', 1, /^error: --classes nowhere\.txt: it cannot be read/],
     ['export good.safetensors --format onnx --out new.onnx', 2, /^error: option '--format <name>' argument 'onnx' is invalid/],
     ['export good.safetensors --format tfjs --out pictures --force', 2, /^error: pictures exists and is no model of tfjs/],
     ['export short.safetensors --format keras --out new.keras', 1, /^error: .*short\.safetensors/],
-    ['export good.safetensors --out new.keras', 2, /^error: required option '--format <name>'/],
     ['initialize good.yaml --out good.safetensors', 2, /^error: good\.safetensors exists already: say --force/],
   ])('lockstep %s', async (line, code, message) => {
     const before = await readdir(folder)

@@ -107,21 +107,26 @@ async function write(
   switch (format) {
     case 'safetensors': {
       const named = tensors.map(({ layer, role, shape, read }) => ({ name: `${layer}/${role}`, shape, read }))
-      return await writeTensorFile(path, named, { [NOTE_KEY]: note })
+      await writeTensorFile(path, named, { [NOTE_KEY]: note })
+      break
     }
     case 'torchvision':
-      return await writeTensorFile(path, stateDictTensors(network, tensors), { format: 'pt', [NOTE_KEY]: note })
+      await writeTensorFile(path, stateDictTensors(network, tensors), { format: 'pt', [NOTE_KEY]: note })
+      break
     case 'tfjs': {
       await rm(path, { recursive: true, force: true })
       await mkdir(path)
-      return await writeLayersModel(path, { tensors, modelConfig: sequentialConfig2(network), note })
+      await writeLayersModel(path, { tensors, modelConfig: sequentialConfig2(network), note })
+      break
     }
     case 'keras': {
       const modelConfig = JSON.stringify(sequentialConfig3(network))
-      return await writeKerasArchive(path, { layers: stacked(network), tensors, modelConfig, note })
+      await writeKerasArchive(path, { layers: stacked(network), tensors, modelConfig, note })
+      break
     }
     case 'keras3-weights':
-      return await withHdf5(path, (file) => writeWeightsH5(file, { layers: stacked(network), tensors, note }))
+      await withHdf5(path, (file) => writeWeightsH5(file, { layers: stacked(network), tensors, note }))
+      break
     case 'keras2-h5':
     case 'keras2-weights':
     case 'keras3-h5': {
@@ -129,7 +134,8 @@ async function write(
       const architecture = dialect === 3 ? sequentialConfig3(network) : sequentialConfig2(network)
       const modelConfig = format === 'keras2-weights' ? undefined : JSON.stringify(architecture)
       const layers = kerasLayers(network).map(({ name }) => name)
-      return await withHdf5(path, (file) => writeLegacyH5(file, { layers, tensors, modelConfig, dialect, note }))
+      await withHdf5(path, (file) => writeLegacyH5(file, { layers, tensors, modelConfig, dialect, note }))
+      break
     }
   }
 }

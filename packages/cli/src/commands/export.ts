@@ -55,7 +55,10 @@ async function write(named: string, options: ExportOptions): Promise<void> {
 
 /** A model of tfjs is a folder, which --force replaces only when it is one of tfjs. */
 async function requireFree(out: string, { format, force }: ExportOptions): Promise<void> {
-  if (format !== 'tfjs') return await requireFreeFile(out, force)
+  if (format !== 'tfjs') {
+    await requireFreeFile(out, force)
+    return
+  }
   const found = await stat(out).catch(() => undefined)
   if (found === undefined) return
   if (!force) throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another folder`)

@@ -78,17 +78,17 @@ function describeTheir(className: string, config: ForeignLayer['config']): { wha
     case 'Conv2D': {
       const extras = [
         sides(config.dilation_rate ?? 1) === '1×1' ? '' : ` dilation ${sides(config.dilation_rate)}`,
-        (config.groups ?? 1) === 1 ? '' : ` groups ${String(config.groups)}`,
+        (config.groups ?? 1) === 1 ? '' : ` groups ${text(config.groups)}`,
         orderOf(config),
       ]
-      const what = `Conv2D ${sides(config.kernel_size)} stride ${sides(config.strides ?? 1)} ${String(config.padding ?? 'valid')}${extras.join('')}`
+      const what = `Conv2D ${sides(config.kernel_size)} stride ${sides(config.strides ?? 1)} ${text(config.padding ?? 'valid')}${extras.join('')}`
       return { what, activation: activationOf(config) }
     }
     case 'MaxPooling2D': {
       const size = config.pool_size ?? 2
       const stride = config.strides ?? size
       return {
-        what: `MaxPooling2D ${sides(size)} stride ${sides(stride)} ${String(config.padding ?? 'valid')}${orderOf(config)}`,
+        what: `MaxPooling2D ${sides(size)} stride ${sides(stride)} ${text(config.padding ?? 'valid')}${orderOf(config)}`,
         activation: undefined,
       }
     }
@@ -109,6 +109,10 @@ function orderOf({ data_format: order }: ForeignLayer['config']): string {
 function sides(value: unknown): string {
   const [height, width] = Array.isArray(value) ? (value as unknown[]) : [value, value]
   return `${String(height)}×${String(width ?? height)}`
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
 /** A name, or Keras 3's description of a function. */

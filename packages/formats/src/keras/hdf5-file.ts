@@ -53,7 +53,7 @@ export class Hdf5File {
     if (dataset.dtype !== '<f') {
       throw new TrainError(
         'CHECKPOINT_MISMATCH',
-        `tensor ${path} of ${this.path} is ${String(dataset.dtype)}, not little-endian float32 (<f); convert the model to float32 first`,
+        `tensor ${path} of ${this.path} is ${JSON.stringify(dataset.dtype)}, not little-endian float32 (<f); convert the model to float32 first`,
       )
     }
     try {
