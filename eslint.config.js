@@ -7,10 +7,11 @@ import house from './scripts/lint-rules.mjs'
 const MAY_IMPORT = {
   shared: [],
   data: ['shared'],
+  formats: ['shared', 'data'],
   averager: ['shared'],
   coordinator: ['shared', 'data', 'averager'],
   worker: ['shared', 'data'],
-  cli: ['shared', 'data', 'averager', 'coordinator', 'worker'],
+  cli: ['shared', 'data', 'formats', 'averager', 'coordinator', 'worker'],
 }
 const PACKAGES = Object.keys(MAY_IMPORT)
 

@@ -29,5 +29,7 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'pack', summary: 'pack a folder of pictures into shards', load: () => import('./commands/pack.js') },
   { name: 'datasets', summary: "make the pictures that the project's recipes train on", load: () => import('./commands/datasets.js') },
   { name: 'initialize', summary: 'write the first checkpoint of a recipe', load: () => import('./commands/initialize.js') },
+  { name: 'import', summary: 'make a checkpoint of weights that another tool trained', load: () => import('./commands/import.js') },
+  { name: 'export', summary: 'write the weights of a checkpoint for another tool', load: () => import('./commands/export.js') },
   { name: 'inspect', summary: 'describe a model, a recipe, a checkpoint or a run', load: () => import('./commands/inspect.js') },
 ]

@@ -38,6 +38,14 @@ export function numberAbove(bound: number): (text: string) => number {
   }
 }
 
+/** Units of fully connected layers; nothing for none. @throws InvalidArgumentError */
+export function unitList(text: string): number[] {
+  const units = text === '' ? [] : text.split(',').map(Number)
+  if (units.some((unit) => !Number.isSafeInteger(unit) || unit < 1))
+    throw new InvalidArgumentError('Expected whole numbers with commas, as in 4096,4096.')
+  return units
+}
+
 export interface Address {
   host: string
   port: number

@@ -75,6 +75,12 @@ describe('wrong input', () => {
     ['init pictures --model vgg-z', 2, /^error: option '--model <name>' argument 'vgg-z' is invalid/],
     ['pack nowhere packed', 1, /^error: there is no folder .*nowhere/],
     ['pack pictures pictures', 2, /^error: .*pictures/],
+    ['import good.safetensors --out new.safetensors', 2, /^error: .*good\.safetensors is a checkpoint of Lockstep already/],
+    ['import text.safetensors --out new.safetensors', 1, /^error: .*text\.safetensors is of no known format/],
+    ['import text.safetensors --out good.safetensors', 2, /^error: good\.safetensors exists already: say --force/],
+    ['export good.safetensors --format onnx --out new.onnx', 2, /^error: option '--format <name>' argument 'onnx' is invalid/],
+    ['export good.safetensors --format tfjs --out pictures --force', 2, /^error: pictures exists and is no model of tfjs/],
+    ['export short.safetensors --format keras --out new.keras', 1, /^error: .*short\.safetensors/],
     ['initialize good.yaml --out good.safetensors', 2, /^error: good\.safetensors exists already: say --force/],
   ])('lockstep %s', async (line, code, message) => {
     const before = await readdir(folder)
@@ -121,16 +127,27 @@ describe('wrong input', () => {
 })
 
 describe('what is printed', () => {
-  it.each(['quickstart', 'init', 'train', 'resume', 'coordinator', 'worker', 'evaluate', 'predict', 'pack', 'initialize', 'inspect'])(
-    'of %s ends with an example',
-    async (command) => {
-      const { code, stdout, stderr } = await runLockstep([command, '--help'], tmpdir())
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-      expect(stdout).toMatch(new RegExp(`^Usage: lockstep ${command} `))
-      expect(stdout).toMatch(/--json/)
-      expect(stdout).toMatch(/\nExample:\n {2}\$ lockstep /)
-    },
-  )
+  it.each([
+    'quickstart',
+    'init',
+    'train',
+    'resume',
+    'coordinator',
+    'worker',
+    'evaluate',
+    'predict',
+    'pack',
+    'initialize',
+    'import',
+    'export',
+    'inspect',
+  ])('of %s ends with an example', async (command) => {
+    const { code, stdout, stderr } = await runLockstep([command, '--help'], tmpdir())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(new RegExp(`^Usage: lockstep ${command} `))
+    expect(stdout).toMatch(/--json/)
+    expect(stdout).toMatch(/\nExample:\n {2}\$ lockstep /)
+  })
 
   it('is help on standard error, with code 2, when nothing is asked for', async () => {
     expect(await runLockstep([], tmpdir())).toMatchObject({ code: 2, stdout: '' })

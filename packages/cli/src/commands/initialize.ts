@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { openTransferSource, transferSource } from '@lockstep/coordinator/initial-state.js'
@@ -7,9 +7,8 @@ import { preprocessingOf } from '@lockstep/data/preprocessing.js'
 import { openTrainingData } from '@lockstep/data/training-data.js'
 import { writeCheckpoint } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
 import type { TensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
+import { freshState } from '@lockstep/shared/checkpoint/fresh-state.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
-import { stateSuffix } from '@lockstep/shared/checkpoint/state-suffix.js'
-import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { planDepthTransfer, type TransferPlan } from '@lockstep/shared/initialization/depth-transfer.js'
 import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
@@ -19,6 +18,7 @@ import { parameterFloats, type ParameterLayout } from '@lockstep/shared/paramete
 import { loadRecipe, recipeDigest } from '@lockstep/shared/recipe/load.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { addExample, addJsonOption, addSetOption } from '../options.js'
+import { requireFreeFile } from '../output-path.js'
 import { LiveDisplay } from '../terminal/live-display.js'
 import { writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
@@ -50,7 +50,7 @@ export function configure(command: Command): void {
 
 async function initialize(path: string, options: InitializeOptions): Promise<void> {
   const out = resolve(options.out)
-  await requireFree(out, options.force)
+  await requireFreeFile(out, options.force)
   const set = [
     ...options.set,
     ...(options.from === undefined ? [] : [`initialization.from=${JSON.stringify(resolve(options.from))}`]),
@@ -61,9 +61,7 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
   const layout = layoutOf(network)
   const { weights, plan } = await weightsOf(recipe, network, layout)
   await mkdir(dirname(out), { recursive: true })
-  const suffix = stateSuffix(initialSchedule(recipe.learningRate), 0)
-  const state = { weights: [bytesOf(weights)], velocity: zeros(parameterFloats(layout) * Float32Array.BYTES_PER_ELEMENT), suffix }
-  const written = writeCheckpoint(out, layout, metadata, state)
+  const written = writeCheckpoint(out, layout, metadata, freshState(layout, weights, recipe.learningRate))
   if (options.json) {
     writeLine(
       JSON.stringify({ type: 'checkpoint', file: out, parameters: parameterFloats(layout), layers: plan?.rows ?? null, ...written }),
@@ -74,14 +72,6 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
   writeLine(
     `\n${shownPath(out)}: ${count(parameterFloats(layout))} parameters, ${bytes(written.bytes)}, weights digest ${written.weightsDigest}`,
   )
-}
-
-async function requireFree(out: string, force: boolean): Promise<void> {
-  const found = await stat(out).catch(() => undefined)
-  if (found?.isDirectory() === true)
-    throw new TrainError('USAGE', `--out ${shownPath(out)} is a folder: name a file in it, such as initial.safetensors`)
-  if (found !== undefined && !force)
-    throw new TrainError('USAGE', `${shownPath(out)} exists already: say --force to overwrite it, or --out for another file`)
 }
 
 /** What the data decides: the classes, and how pictures are turned into input. */
@@ -148,16 +138,4 @@ function transferLines(plan: TransferPlan | null, network: Network, layout: Para
     columns,
     rows.map(({ layer, shape, source }) => [layer, shape.join(' × '), source]),
   )
-}
-
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-}
-
-/** Ranges of zeros that add up to a length, all the same piece of memory. */
-function zeros(length: number): Uint8Array[] {
-  const piece = new Uint8Array(Math.min(length, 1 << 20))
-  const ranges: Uint8Array[] = []
-  for (let left = length; left > 0; left -= piece.length) ranges.push(left >= piece.length ? piece : piece.subarray(0, left))
-  return ranges
 }

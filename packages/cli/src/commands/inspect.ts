@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { InvalidArgumentError, type Command } from 'commander'
+import type { Command } from 'commander'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { MODEL_NAMES } from '@lockstep/shared/models/families.js'
 import { describeNetwork } from '@lockstep/shared/models/description.js'
@@ -10,7 +10,7 @@ import { modelSchema } from '@lockstep/shared/recipe/schema.js'
 import { inspectCheckpoint } from '../inspection/checkpoint-inspection.js'
 import { networkLines } from '../inspection/network-table.js'
 import { inspectRun } from '../inspection/run-inspection.js'
-import { addExample, addJsonOption, addSetOption, numberAbove, wholeNumber } from '../options.js'
+import { addExample, addJsonOption, addSetOption, numberAbove, unitList, wholeNumber } from '../options.js'
 import { writeLine } from '../terminal/output.js'
 import { showDryRun } from '../training/dry-run.js'
 
@@ -82,11 +82,4 @@ function inspectModel(name: string, options: InspectOptions): void {
 function neither(what: string): string {
   const near = nearest(what, MODEL_NAMES)
   return `${what} is neither a model nor a file or folder; ${near === undefined ? `models: ${MODEL_NAMES.join(', ')}` : `did you mean "${near}"?`}`
-}
-
-function unitList(text: string): number[] {
-  const units = text === '' ? [] : text.split(',').map(Number)
-  if (units.some((unit) => !Number.isSafeInteger(unit) || unit < 1))
-    throw new InvalidArgumentError('Expected whole numbers with commas, as in 4096,4096.')
-  return units
 }

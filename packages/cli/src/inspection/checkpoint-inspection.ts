@@ -44,7 +44,8 @@ function checkpointLines(path: string, metadata: CheckpointMetadata, file: Tenso
     ],
     ['seed', String(metadata.seed)],
     ['engine', metadata.fingerprint === '' ? 'none: made without computing' : metadata.fingerprint],
-    ['data digest', metadata.dataDigest],
+    ...originEntries(metadata),
+    ['data digest', metadata.dataDigest === '' ? 'none: not trained here' : metadata.dataDigest],
     ['recipe digest', metadata.recipeDigest],
     ['weights digest', `${metadata.weightsDigest} (verified)`],
     ['state digest', `${metadata.stateDigest} (verified)`],
@@ -52,10 +53,20 @@ function checkpointLines(path: string, metadata: CheckpointMetadata, file: Tenso
   return [path, ...fields(entries).map((line) => `  ${line}`), '', ...tensorLines(file)]
 }
 
+function originEntries({ origin }: CheckpointMetadata): [string, string][] {
+  if (origin === undefined) return []
+  const exchanged = origin.channels === 'bgr' ? ', its first kernel turned from blue, green, red' : ''
+  return [['imported from', `${origin.file} (${origin.format}${exchanged})`]]
+}
+
 function showForeign(file: TensorFile, json: boolean): void {
   if (json) writeLine(JSON.stringify({ type: 'tensors', path: file.path, tensors: shapesOf(file) }))
   else
-    for (const line of [`${file.path}: not written by Lockstep; it can serve as initialization.from`, '', ...tensorLines(file)])
+    for (const line of [
+      `${file.path}: not written by Lockstep; it can serve as initialization.from, or be read by \`lockstep import\``,
+      '',
+      ...tensorLines(file),
+    ])
       writeLine(line)
 }
 

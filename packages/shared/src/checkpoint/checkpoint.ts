@@ -153,7 +153,7 @@ function parseMetadata(path: string, text: string | undefined): CheckpointMetada
   if (text === undefined) {
     throw new TrainError(
       'CHECKPOINT_INVALID',
-      `${path} was not written by Lockstep (it has no ${METADATA_KEY} metadata); it can only be used as initialization.from`,
+      `${path} was not written by Lockstep (it has no ${METADATA_KEY} metadata); \`lockstep import\` makes a checkpoint of it, and initialization.from takes it as it is`,
     )
   }
   let json: unknown

@@ -24,6 +24,17 @@ export interface CheckpointMetadata {
   /** SHA-256 over weights ‖ velocity ‖ suffix, hex. The suffix is kept beside this in the file. */
   readonly stateDigest: string
   readonly metrics?: { readonly loss: number; readonly top1: number; readonly top5: number } | undefined
+  /** Of weights that another tool trained. */
+  readonly origin?: CheckpointOrigin | undefined
+}
+
+export interface CheckpointOrigin {
+  /** Name of the file that was imported. */
+  readonly file: string
+  /** Its format, by the name that `lockstep import` has for it. */
+  readonly format: string
+  /** Order of the channels its first kernel expected; the kernel here expects red, green, blue whatever this says. */
+  readonly channels: 'rgb' | 'bgr'
 }
 
 /** The same before the digests are known. */
@@ -53,4 +64,5 @@ export const checkpointMetadataSchema = z.object({
   weightsDigest: digest,
   stateDigest: digest,
   metrics: z.object({ loss: z.number(), top1: z.number(), top5: z.number() }).optional(),
+  origin: z.object({ file: z.string(), format: z.string(), channels: z.enum(['rgb', 'bgr']) }).optional(),
 })

@@ -1,0 +1,276 @@
+import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import * as yauzl from 'yauzl'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openCheckpoint, openTensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
+import { exportModel } from './export-model.js'
+import { openForeignModel } from './format-detection.js'
+import type { FormatName } from './foreign-model.js'
+import { importModel, type ImportReport, type ImportRequest } from './import-model.js'
+
+/** Files made by the frameworks themselves: see make_fixtures.py beside them. */
+const FIXTURES = fileURLToPath(new URL('../../../tests/fixtures/formats/', import.meta.url))
+
+let folder: string
+const at = (name: string): string => join(folder, name)
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'lockstep-formats-'))
+})
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+let count = 0
+async function imported(file: string, more: Partial<ImportRequest> = {}): Promise<ImportReport & { out: string }> {
+  const out = at(`${String(++count)}.safetensors`)
+  return { ...(await importModel({ file, out, hints: {}, ...more })), out }
+}
+
+/** Bits of every tensor by layer and role, or by the file's own names. */
+async function bitsOf(path: string, named: 'place' | 'file'): Promise<Map<string, string>> {
+  const model = await openForeignModel(path)
+  try {
+    const bits = new Map<string, string>()
+    for (const { name, layer, role, shape, read } of model.tensors) {
+      const key = named === 'file' ? name : `${layer}/${role}`
+      bits.set(`${key} ${shape.join('×')}`, Buffer.from((await read()).buffer).toString('hex'))
+    }
+    return bits
+  } finally {
+    await model.close()
+  }
+}
+
+const SIXTEEN = { name: 'vgg-d', width: 1 / 64, inputSize: 64, fullyConnected: [12, 10], head: 'flatten' }
+const NINETEEN = { ...SIXTEEN, name: 'vgg-e' }
+const CASES: [file: string, format: FormatName, model: object][] = [
+  ['vgg16-keras2.h5', 'keras2-h5', SIXTEEN],
+  ['vgg16-keras2-weights.h5', 'keras2-weights', SIXTEEN],
+  ['vgg16-keras3.h5', 'keras3-h5', SIXTEEN],
+  ['vgg16-keras3.weights.h5', 'keras3-weights', SIXTEEN],
+  ['vgg16.keras', 'keras', SIXTEEN],
+  ['vgg19-sequential.keras', 'keras', NINETEEN],
+  ['tfjs', 'tfjs', SIXTEEN],
+  ['torchvision.safetensors', 'torchvision', { ...SIXTEEN, inputSize: 224 }],
+]
+
+describe('a file of its own framework', () => {
+  it.each(CASES)('%s is found to be %s, and comes back in every bit', async (file, format, model) => {
+    const report = await imported(join(FIXTURES, file))
+    expect(report).toMatchObject({ format, model, classes: ['0', '1', '2', '3', '4'] })
+    const checkpoint = await openCheckpoint(report.out)
+    await checkpoint.verify()
+    expect(checkpoint.metadata).toMatchObject({ step: 0, origin: { file, format } })
+    await checkpoint.close()
+    const out = at(`again-${file}`)
+    await exportModel({ checkpoint: report.out, format, out })
+    const before = await bitsOf(join(FIXTURES, file), 'file')
+    const after = await bitsOf(out, 'file')
+    // Names that Keras made up are not kept, except where the place is the name.
+    expect([...after].sort()).toEqual([...before].sort())
+    expect(after.size).toBe(file.includes('19') ? 38 : 32)
+  })
+
+  it('has the same weights in all formats of Keras, the layout of keras.applications included', async () => {
+    const files = [...CASES.filter(([, , model]) => model === SIXTEEN).map(([file]) => file), 'vgg16-applications.h5']
+    const digests = new Set<string>()
+    for (const file of files) digests.add((await imported(join(FIXTURES, file))).weightsDigest)
+    expect([files.length, digests.size]).toEqual([7, 1])
+  })
+
+  it('of keras.applications has its old names, and the same bits when it is written as Keras 2 would', async () => {
+    const { out } = await imported(join(FIXTURES, 'vgg16-applications.h5'), { format: 'keras2-weights' })
+    await exportModel({ checkpoint: out, format: 'keras2-weights', out: at('new-names.h5') })
+    expect(await bitsOf(at('new-names.h5'), 'place')).toEqual(await bitsOf(join(FIXTURES, 'vgg16-applications.h5'), 'place'))
+  })
+
+  it('of Keras 3 without names that fit goes by the numbers of its groups, of which 10 comes after 9', async () => {
+    const zip = await yauzl.openPromise(join(FIXTURES, 'vgg19-sequential.keras'))
+    for await (const entry of zip.eachEntry()) {
+      if (entry.fileName === 'model.weights.h5')
+        await writeFile(at('nineteen.weights.h5'), await buffer(await zip.openReadStreamPromise(entry)))
+    }
+    const alone = await imported(at('nineteen.weights.h5'))
+    expect(alone).toMatchObject({ format: 'keras3-weights', model: NINETEEN })
+    expect(alone.weightsDigest).toBe((await imported(join(FIXTURES, 'vgg19-sequential.keras'))).weightsDigest)
+  })
+
+  it('of torchvision is the same byte by byte in its own names and axes', async () => {
+    const { out } = await imported(join(FIXTURES, 'torchvision.safetensors'))
+    await exportModel({ checkpoint: out, format: 'torchvision', out: at('torch.safetensors') })
+    const [theirs, ours] = [await openTensorFile(join(FIXTURES, 'torchvision.safetensors')), await openTensorFile(at('torch.safetensors'))]
+    expect(ours.tensors.size).toBe(theirs.tensors.size)
+    for (const [name, { shape }] of theirs.tensors) {
+      expect(ours.tensors.get(name)?.shape).toEqual(shape)
+      expect(await ours.read(name)).toEqual(await theirs.read(name))
+    }
+    await theirs.close()
+    await ours.close()
+  })
+
+  it('of tfjs has the very bytes of its weights', async () => {
+    const { out } = await imported(join(FIXTURES, 'tfjs'))
+    await exportModel({ checkpoint: out, format: 'tfjs', out: at('tfjs') })
+    const shard = 'group1-shard1of1.bin'
+    expect(await readFile(at(`tfjs/${shard}`))).toEqual(await readFile(join(FIXTURES, 'tfjs', shard)))
+  })
+})
+
+describe('an export', () => {
+  it.each(['safetensors', 'torchvision', 'keras2-h5', 'keras2-weights', 'keras3-h5', 'keras3-weights', 'keras', 'tfjs'] as const)(
+    'as %s comes back with classes, preprocessing and every bit',
+    async (format) => {
+      const classes = ['ant', 'bee', 'cat', 'dog', 'eel']
+      const first = await imported(join(FIXTURES, 'vgg16.keras'), { classes, pictures: 'tf', scale: 80 })
+      await exportModel({ checkpoint: first.out, format, out: at(`export-${format}`) })
+      const second = await imported(at(`export-${format}`))
+      expect(second).toMatchObject({ format, classes, model: first.model, pictures: first.pictures, weightsDigest: first.weightsDigest })
+    },
+  )
+
+  it('goes back to Keras in its order of colours and elsewhere in red, green, blue, unless told otherwise', async () => {
+    const { out, pictures } = await imported(join(FIXTURES, 'vgg16.keras'))
+    expect(pictures.channels).toBe('bgr')
+    const channels = async (format: FormatName, said?: 'rgb' | 'bgr'): Promise<string> =>
+      (await exportModel({ checkpoint: out, format, out: at(`channels-${format}`), channels: said })).pictures.channels
+    expect(await channels('tfjs')).toBe('bgr')
+    expect(await channels('torchvision')).toBe('rgb')
+    expect(await channels('keras', 'rgb')).toBe('rgb')
+    const theirs = await bitsOf(join(FIXTURES, 'vgg16.keras'), 'file')
+    const ours = await bitsOf(at('channels-keras'), 'file')
+    const differing = [...theirs].filter(([name, bits]) => ours.get(name) !== bits).map(([name]) => name)
+    expect(differing).toEqual(['layers/conv2d/vars/0 3×3×3×1'])
+  })
+
+  it('of a damaged checkpoint is refused and leaves what was there', async () => {
+    const { out } = await imported(join(FIXTURES, 'vgg16.keras'))
+    const contents = await readFile(out)
+    contents[contents.length - 20_000] = (contents[contents.length - 20_000] ?? 0) ^ 1
+    await writeFile(out, contents)
+    await writeFile(at('kept.h5'), 'older')
+    await expect(exportModel({ checkpoint: out, format: 'keras2-h5', out: at('kept.h5') })).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+    })
+    expect(await readFile(at('kept.h5'), 'utf8')).toBe('older')
+  })
+
+  it('of a network that a format has no layers for is refused, and nothing is left', async () => {
+    const { out } = await imported(join(FIXTURES, 'torchvision.safetensors'), { hints: {} })
+    await exportModel({ checkpoint: out, format: 'safetensors', out: at('tensors') })
+    const tensors = await openTensorFile(at('tensors'))
+    await tensors.close()
+    const text = (await readFile(at('tensors'))).toString('latin1')
+    expect(text).toContain('block1_conv1/kernel')
+    const shallow = at('a-lrn.safetensors')
+    await importModel({ file: await shallowFile(), out: shallow, hints: { name: 'vgg-a-lrn' }, pictures: 'torch' })
+    const before = await readdir(folder)
+    for (const format of ['keras', 'torchvision'] as const)
+      await expect(exportModel({ checkpoint: shallow, format, out: at('never') })).rejects.toMatchObject({
+        code: 'CHECKPOINT_MISMATCH',
+        message: expect.stringMatching(/^[^\n]*vgg-a-lrn[^\n]*--format safetensors[^\n]*$/) as string,
+      })
+    expect(await readdir(folder)).toEqual(before)
+  })
+})
+
+/** A VGG-A in our names, as any tool could write it: cut out of the VGG16 of the fixtures. */
+async function shallowFile(): Promise<string> {
+  const { out } = await imported(join(FIXTURES, 'vgg16.keras'))
+  const source = await openTensorFile(out)
+  const { writeTensorFile } = await import('./safetensors-file.js')
+  const dropped = /^velocity|block1_conv2|block2_conv2|block[345]_conv3/
+  const names = [...source.tensors.keys()].filter((name) => !dropped.test(name))
+  await writeTensorFile(
+    at('vgg-a.safetensors'),
+    names.map((name) => ({ name, shape: source.tensors.get(name)?.shape ?? [], read: () => source.read(name) })),
+    {},
+  )
+  await source.close()
+  return at('vgg-a.safetensors')
+}
+
+describe('a file that cannot be imported', () => {
+  it.each<[string, Partial<ImportRequest>, RegExp]>([
+    [
+      'vgg16.keras',
+      { hints: { width: 0.125 } },
+      /tensor layers\/conv2d\/vars\/0 is 3 × 3 × 3 × 1, vgg-d \(width 0\.125, 64 pixels\) wants 3 × 3 × 3 × 8 for block1_conv1\/kernel; say --model/,
+    ],
+    ['vgg16-keras2.h5', { hints: { name: 'vgg-a' } }, /has layer block1_conv2 .* where vgg-a has block1_pool/],
+    ['vgg16-keras2-weights.h5', { hints: { name: 'vgg-a' } }, /tensor block1_conv2\/kernel:0 of 3 × 3 × 1 × 1 has no place in vgg-a/],
+    ['vgg16-keras2-weights.h5', { hints: { inputSize: 96 } }, /tensor fc1\/kernel:0 is 32 × 12, vgg-d .* wants 72 × 12 for fc1\/kernel/],
+    ['torchvision.safetensors', { hints: { head: 'globalAveragePooling' } }, /tensor classifier\.0\.weight is 392 × 12, .* wants 8 × 12/],
+    ['vgg16.keras', { classes: ['one', 'two'] }, /tells 5 classes apart, 2 names are given/],
+    ['vgg16.keras', { format: 'tfjs' }, /is keras, not tfjs/],
+    ['vgg16.keras', { scale: 32 }, /a test scale of 32 is smaller than the network's input of 64 pixels/],
+    ['a-64.png', {}, /is of no known format/],
+    ['nothing.h5', {}, /there is no such file/],
+  ])('%s with %j: one line, and nothing is written', async (file, more, message) => {
+    const before = await readdir(folder)
+    await expect(imported(join(FIXTURES, file), more)).rejects.toMatchObject({
+      name: 'TrainError',
+      message: expect.stringMatching(new RegExp(`^[^\\n]*${message.source}[^\\n]*$`)) as string,
+    })
+    expect(await readdir(folder)).toEqual(before)
+  })
+
+  it.each([
+    'vgg16-keras2.h5',
+    'vgg16-keras3.weights.h5',
+    'vgg16.keras',
+    'torchvision.safetensors',
+    'tfjs/group1-shard1of1.bin',
+    'tfjs/model.json',
+  ])('%s cut short anywhere', async (file) => {
+    await cp(FIXTURES, at('cut'), { recursive: true })
+    const path = at(`cut/${file}`)
+    const named = file.startsWith('tfjs') ? at('cut/tfjs') : path
+    const { size } = await stat(path)
+    for (const length of [size - 1, Math.floor(size / 2), 600, 9, 1]) {
+      await truncate(path, length)
+      await expect(imported(named), `${String(length)} bytes`).rejects.toMatchObject({
+        code: 'CHECKPOINT_INVALID',
+        message: expect.stringMatching(/^[^\n]+$/) as string,
+      })
+    }
+    await rm(at('cut'), { recursive: true })
+  })
+
+  it('a changed byte of the weights in a .keras', async () => {
+    const contents = await readFile(join(FIXTURES, 'vgg16.keras'))
+    const middle = Math.floor(contents.length / 2)
+    contents[middle] = (contents[middle] ?? 0) ^ 1
+    await writeFile(at('changed.keras'), contents)
+    await expect(imported(at('changed.keras'))).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' })
+  })
+
+  it.each([
+    ['a pickle of PyTorch', Buffer.from([0x80, 2, 0x8a]), /is a pickle of PyTorch, .*safetensors\.torch\.save_file/],
+    ['a newer one', Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), Buffer.from('archive/data.pkl')]), /is a pickle of PyTorch/],
+    [
+      'a GraphModel',
+      Buffer.from('{"format": "graph-model", "modelTopology": {"node": []}, "weightsManifest": []}'),
+      /is a GraphModel, .*tfjs_layers_model/,
+    ],
+  ])('%s, with the way out', async (_, contents, message) => {
+    await writeFile(at('other'), contents)
+    await expect(imported(at('other'))).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+      message: expect.stringMatching(message) as string,
+    })
+  })
+
+  it('tensors with our names that do not say how pictures were fed, until it is said', async () => {
+    const file = await shallowFile()
+    await expect(imported(file)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('--preprocessing') as string })
+    expect(await imported(file, { pictures: 'unit' })).toMatchObject({ format: 'safetensors', model: { name: 'vgg-a' } })
+  })
+
+  it('a checkpoint of ours', async () => {
+    const { out } = await imported(join(FIXTURES, 'vgg16.keras'))
+    await expect(imported(out)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('already') as string })
+  })
+})
