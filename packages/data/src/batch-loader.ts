@@ -1,11 +1,12 @@
 import { colorShiftOf } from '@lockstep/shared/sampling/color-shift.js'
 import { geometryOf } from '@lockstep/shared/sampling/geometry.js'
 import { SampleStream } from '@lockstep/shared/sampling/sample-stream.js'
-import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader, type EvaluationBatch } from './evaluation-loader.js'
+import type { EvaluationBatch } from './evaluation-batch.js'
+import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader } from './evaluation-loader.js'
 import { byteValues, writeInput, type ByteValues } from './network-input.js'
 import { orderedPool } from './ordered-pool.js'
 import { PictureReader } from './picture-reader.js'
-import { normalizeRule, requireScales, testScale, trainingScale, type PictureRecipe } from './preprocessing.js'
+import { evaluationViews, normalizeRule, requireScales, testScale, trainingScale, type PictureRecipe } from './preprocessing.js'
 import type { TrainingData } from './training-data.js'
 
 export interface TrainingBatch {
@@ -54,6 +55,7 @@ export class BatchLoader {
     this.evaluationLoader = new EvaluationLoader({
       source: data.validation,
       preprocessing,
+      views: evaluationViews(recipe, inputSize),
       batch: recipe.evaluation.batch,
       parallelism,
       cacheBytes,

@@ -22,6 +22,15 @@ export function byteValues({ normalize, mean, std }: Pick<Preprocessing, 'normal
   return values
 }
 
+/** A part of a picture, pixels; `flip`: mirrored. */
+export interface Rectangle {
+  readonly top: number
+  readonly left: number
+  readonly height: number
+  readonly width: number
+  readonly flip: boolean
+}
+
 /**
  * Crops, mirrors and normalises a picture into `out`, [side, side, 3] from `at` on.
  * @param picture neither side shorter than `side`
@@ -34,13 +43,24 @@ export function writeInput(
   out: Float32Array,
   at: number,
 ): void {
-  const { pixels, height, width } = picture
-  const { top, left } = cropOrigin(geometry, height, width, side)
-  const step = geometry.flip ? -3 : 3
+  const origin = cropOrigin(geometry, picture.height, picture.width, side)
+  writeRectangle(picture, { ...origin, height: side, width: side, flip: geometry.flip }, values, out, at)
+}
+
+/** The same of any rectangle inside the picture: [height, width, 3] from `at` on. */
+export function writeRectangle(
+  { pixels, width: stride }: Picture,
+  part: Rectangle,
+  values: ByteValues,
+  out: Float32Array,
+  at: number,
+): void {
+  const { top, left, height, width, flip } = part
+  const step = flip ? -3 : 3
   let to = at
-  for (let row = 0; row < side; row++) {
-    let from = ((top + row) * width + left + (geometry.flip ? side - 1 : 0)) * 3
-    for (let column = 0; column < side; column++) {
+  for (let row = 0; row < height; row++) {
+    let from = ((top + row) * stride + left + (flip ? width - 1 : 0)) * 3
+    for (let column = 0; column < width; column++) {
       out[to] = values[pixels[from] ?? 0] ?? 0
       out[to + 1] = values[256 + (pixels[from + 1] ?? 0)] ?? 0
       out[to + 2] = values[512 + (pixels[from + 2] ?? 0)] ?? 0
