@@ -1,4 +1,4 @@
-import type { LayersModel, SymbolicTensor, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-node-gpu'
+import type { LayersModel, Tensor, Tensor2D, Tensor4D, Variable } from '@tensorflow/tfjs-node-gpu'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { denseNetwork } from '@lockstep/shared/models/dense-network.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
