@@ -7,32 +7,18 @@ Exit code 1 when a tensor's relative L2 error is above both TOLERANCE and FACTOR
 "flips" counts the ReLU units and pooling windows that float32 decides otherwise than float64: each moves a whole unit's gradient.
 """
 import json
-import struct
 import sys
 
 import torch
 from torch.nn import functional
+
+from state_file import read_state
 
 trajectory = json.load(open(sys.argv[1]))
 tolerance, factor = float(sys.argv[2]), float(sys.argv[3])
 layers, entries = trajectory["layers"], trajectory["entries"]
 momentum, decay = trajectory["momentum"], trajectory["weightDecay"]
 torch.set_num_threads(1)
-
-
-def read_state(path):
-    """Weights and velocity of a safetensors file, by name, float32."""
-    with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        body = bytearray(file.read())
-    state = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        start, end = entry["data_offsets"]
-        state[name] = torch.frombuffer(body[start:end], dtype=torch.float32).reshape(entry["shape"])
-    return state
 
 
 def logits_of(parameters, images):

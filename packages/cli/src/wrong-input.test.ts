@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +26,10 @@ describe('wrong input', () => {
     await writeFile(join(folder, 'text.safetensors'), 'this is no checkpoint at all')
     const made = await runLockstep(['initialize', 'good.yaml', '--out', 'good.safetensors'], folder)
     expect(made).toMatchObject({ code: 0, stderr: '' })
+    await drawPictures(join(folder, 'others'), 5)
+    await rename(join(folder, 'others', 'red'), join(folder, 'others', 'violet'))
+    await writeFile(join(folder, 'other.yaml'), RECIPE.replace('train: pictures', 'train: others'))
+    expect(await runLockstep(['initialize', 'other.yaml', '--out', 'other.safetensors'], folder)).toMatchObject({ code: 0, stderr: '' })
     const whole = await readFile(join(folder, 'good.safetensors'))
     await writeFile(join(folder, 'short.safetensors'), whole.subarray(0, whole.length - 1000))
   })
@@ -69,7 +73,23 @@ describe('wrong input', () => {
     ['predict missing.safetensors pictures/red/000.png', 1, /^error: missing\.safetensors: there is no such checkpoint/],
     ['evaluate good.safetensors --data nowhere', 1, /^error: there is no folder .*nowhere/],
     ['evaluate good.safetensors', 2, /^error: required option '--data <dir>'/],
-    ['evaluate good.safetensors --data pictures --protocol dense', 2, /^error: option '--protocol <name>' argument 'dense' is invalid/],
+    ['evaluate good.safetensors --data pictures --protocol fuzzy', 2, /^error: option '--protocol <name>' argument 'fuzzy' is invalid/],
+    ['evaluate good.safetensors --data pictures --scales 32,x', 2, /^error: option '--scales <pixels>' argument '32,x' is invalid/],
+    [
+      'evaluate good.safetensors --data pictures --scales 40,31',
+      2,
+      /^error: a test scale of 31 pixels is smaller than the network's input of 32/,
+    ],
+    [
+      'evaluate good.safetensors other.safetensors --data pictures',
+      1,
+      /^error: .*good\.safetensors and .*other\.safetensors were trained on other classes \(only the first knows red, only the second knows violet\)/,
+    ],
+    [
+      'predict good.safetensors pictures/red/000.png --scales 16',
+      2,
+      /^error: a test scale of 16 pixels is smaller than the network's input of 32/,
+    ],
     ['init nowhere', 1, /^error: there is no folder .*nowhere/],
     ['init pictures --out good.yaml', 2, /^error: good\.yaml exists already: say --force/],
     ['init pictures --model vgg-z', 2, /^error: option '--model <name>' argument 'vgg-z' is invalid/],

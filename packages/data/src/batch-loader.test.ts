@@ -9,7 +9,7 @@ import { BatchLoader, type BatchLoaderOptions, type TrainingBatch } from './batc
 import { drawClassFolders, inTemporaryFolder, put } from './drawn-pictures.js'
 import { packFolder } from './pack-folder.js'
 import { decodePicture } from './picture.js'
-import { decodeForPrediction } from './prediction-input.js'
+import { predictionBatch } from './prediction-input.js'
 import { preprocessingOf, type PictureRecipe } from './preprocessing.js'
 import { openTrainingData, type TrainingData } from './training-data.js'
 
@@ -166,15 +166,65 @@ describe('BatchLoader.evaluation', () => {
       expect(loader.evaluationBatches).toBe(2)
       const pixels = 16 * 16 * 3
       for (const batch of [1, 0, 1]) {
-        const { images, labels, samples } = await loader.evaluation(batch)
-        expect([images.length, labels.length, samples]).toEqual([4 * pixels, 4, batch === 0 ? 4 : 2])
+        const { labels, samples, forwards, inputs } = await loader.evaluation(batch)
+        const [input, ...others] = inputs()
+        expect([labels.length, samples, forwards, others]).toEqual([4, batch === 0 ? 4 : 2, 1, []])
+        expect(input).toMatchObject({ kind: 'crop', shape: [4, 16, 16, 3], weight: 1 })
+        const images = input?.images ?? new Float32Array()
+        expect(images.length).toBe(4 * pixels)
         for (let i = 0; i < samples; i++) {
-          const image = await decodeForPrediction(join(folder, data.validation.name(batch * 4 + i)), preprocessing)
-          expect([...images.subarray(i * pixels, (i + 1) * pixels)]).toEqual([...image])
+          const { pixels: bytes, height, width } = await decodePicture(await data.validation.read(batch * 4 + i), 20)
+          const { top, left } = cropOrigin(centerGeometry(20), height, width, 16)
+          const expected = Array.from({ length: pixels }, (_, at) => {
+            const [row, column, channel] = [Math.floor(at / 48), Math.floor(at / 3) % 16, (at % 3) as 0 | 1 | 2]
+            const byte = bytes[((top + row) * width + left + column) * 3 + channel] ?? 0
+            return Math.fround((byte - data.mean[channel]) / data.std[channel])
+          })
+          expect([...images.subarray(i * pixels, (i + 1) * pixels)]).toEqual(expected)
           expect(labels[i]).toBe(data.validation.label(batch * 4 + i))
+          const file = join(folder, data.validation.name(batch * 4 + i))
+          const [alone] = (await predictionBatch(file, preprocessing, { protocol: 'center', scales: [20], flip: false })).inputs()
+          expect(alone).toEqual({ kind: 'crop', images: Float32Array.from(expected), shape: [1, 16, 16, 3], weight: 1 })
         }
         expect(images.subarray(samples * pixels).every((value) => value === 0)).toBe(true)
       }
+    })
+  })
+
+  it('shows every view that the protocol has, once a batch for crops and once a picture for whole pictures', async () => {
+    await withData(async (data) => {
+      const evaluation = { protocol: 'dense+multi-crop' as const, flip: true, batch: 4, scales: [18, 20] }
+      const loader = new BatchLoader({ data, recipe: recipeWith('', ALL, { evaluation }), inputSize: 16 })
+      const batch = await loader.evaluation(1)
+      const inputs = [...batch.inputs()]
+      expect([batch.samples, batch.forwards, inputs.length]).toEqual([2, 2 * 2 * 2 + 2 * 50, 2 * 2 * 2 + 2 * 50])
+      expect([...batch.inputs()]).toEqual(inputs)
+      const dense = inputs.filter(({ kind }) => kind === 'dense')
+      expect(dense.map((input) => ('sample' in input ? input.sample : -1))).toEqual([0, 1, 0, 1, 0, 1, 0, 1])
+      for (const [at, { shape, images, weight }] of dense.entries()) {
+        const { height, width } = await decodePicture(await data.validation.read(4 + (at % 2)), at < 4 ? 18 : 20)
+        expect([shape, images.length, weight]).toEqual([[1, height, width, 3], height * width * 3, 1 / 8])
+      }
+      // The mirror image of a whole picture, row by row.
+      const [whole, , mirrored] = dense
+      const [, height = 0, width = 0] = whole?.shape ?? []
+      for (let row = 0; row < height; row++) {
+        for (let column = 0; column < width; column++) {
+          const at = (row * width + column) * 3
+          const from = (row * width + width - 1 - column) * 3
+          expect(mirrored?.images.subarray(at, at + 3)).toEqual(whole?.images.subarray(from, from + 3))
+        }
+      }
+      const crops = inputs.filter(({ kind }) => kind === 'crop')
+      expect(new Set(crops.map(({ images }) => [...images.subarray(0, 16 * 16 * 3)].join())).size).toBeGreaterThan(50)
+      for (const { shape, images, weight } of crops) {
+        expect([shape, weight]).toEqual([[4, 16, 16, 3], 1 / 200])
+        expect(images.subarray(2 * 16 * 16 * 3).every((value) => value === 0)).toBe(true)
+      }
+      // The middle of the grid is the centre crop, and the corners are corners.
+      const [middle] = (await loaderOf(data, ALL).evaluation(1)).inputs()
+      expect(crops[50 + 24]?.images).toEqual(middle?.images)
+      expect(crops[0]?.images.subarray(0, 48)).toEqual(whole?.images.subarray(0, 48))
     })
   })
 })
@@ -197,7 +247,9 @@ describe('grey input', () => {
       const mean = greys.reduce((sum, grey) => sum + grey, 0) / greys.length
       const std = Math.sqrt(greys.reduce((sum, grey) => sum + (grey - mean) ** 2, 0) / greys.length)
       expect(preprocessing.greyStd).toBeCloseTo(std, 6)
-      const { images } = await loaderOf(data, PLAIN, { channels: 1 }).evaluation(0)
+      const [evaluated] = (await loaderOf(data, PLAIN, { channels: 1 }).evaluation(0)).inputs()
+      const images = evaluated?.images ?? new Float32Array()
+      expect(evaluated?.shape).toEqual([4, 16, 16, 1])
       expect(images).toHaveLength(4 * 256)
       const { pixels, height, width } = await decodePicture(await data.validation.read(0), 16)
       const { top, left } = cropOrigin(centerGeometry(16), height, width, 16)
@@ -209,14 +261,15 @@ describe('grey input', () => {
         const grey = greyOf(pixels, ((top + row) * width + left + column) * 3)
         expect(images[row * 16 + column]).toBeCloseTo((grey - mean) / std, 5)
       }
-      const image = await decodeForPrediction(join(folder, data.validation.name(0)), preprocessing)
-      expect([...image]).toEqual([...images.subarray(0, 256)])
+      const views = { protocol: 'center' as const, scales: [16], flip: false }
+      const [predicted] = (await predictionBatch(join(folder, data.validation.name(0)), preprocessing, views)).inputs()
+      expect([...(predicted?.images ?? [])]).toEqual([...images.subarray(0, 256)])
       expect((await loaderOf(data, ALL, { channels: 1 }).training(0, 3)).images).toHaveLength(3 * 256)
     })
   })
 })
 
-describe('decodeForPrediction', () => {
+describe('predictionBatch', () => {
   const preprocessing = {
     inputSize: 8,
     scale: 8,
@@ -225,19 +278,22 @@ describe('decodeForPrediction', () => {
     std: [1, 1, 1] as [number, number, number],
     classes: ['a'],
   }
+  const views = { protocol: 'center' as const, scales: [8], flip: false }
 
   it('takes a path or bytes', async () => {
     await inTemporaryFolder(async (root) => {
       const [name = ''] = await drawClassFolders(root, ['a'], 1)
-      const fromPath = await decodeForPrediction(join(root, name), preprocessing)
-      expect(await decodeForPrediction(await readFile(join(root, name)), preprocessing)).toEqual(fromPath)
+      const [fromPath] = (await predictionBatch(join(root, name), preprocessing, views)).inputs()
+      const [fromBytes] = (await predictionBatch(await readFile(join(root, name)), preprocessing, views)).inputs()
+      expect(fromBytes).toEqual(fromPath)
     })
   })
 
   it('says what is wrong with the picture', async () => {
     await inTemporaryFolder(async (root) => {
       await put(root, 'a/text.jpg', 'hello')
-      const code = (file: string): Promise<unknown> => decodeForPrediction(join(root, file), preprocessing).catch((error: unknown) => error)
+      const code = (file: string): Promise<unknown> =>
+        predictionBatch(join(root, file), preprocessing, views).catch((error: unknown) => error)
       expect(await code('a/text.jpg')).toMatchObject({ code: 'DATA_CORRUPT', message: expect.stringContaining('a/text.jpg') as string })
       expect(await code('a/none.jpg')).toMatchObject({ code: 'DATA_MISSING', message: expect.stringContaining('no such file') as string })
       expect(await code('a')).toMatchObject({ code: 'DATA_MISSING', message: expect.stringContaining('it is a folder') as string })

@@ -1,11 +1,12 @@
 import { colorShiftOf } from '@lockstep/shared/sampling/color-shift.js'
 import { geometryOf } from '@lockstep/shared/sampling/geometry.js'
 import { SampleStream } from '@lockstep/shared/sampling/sample-stream.js'
-import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader, type EvaluationBatch } from './evaluation-loader.js'
+import type { EvaluationBatch } from './evaluation-batch.js'
+import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader } from './evaluation-loader.js'
 import { byteValues, inputFloats, writeInput, type ByteValues } from './network-input.js'
 import { orderedPool } from './ordered-pool.js'
 import { PictureReader } from './picture-reader.js'
-import { preprocessingFor, trainingScale, type PictureRecipe, type Preprocessing } from './preprocessing.js'
+import { evaluationViews, preprocessingFor, trainingScale, type PictureRecipe, type Preprocessing } from './preprocessing.js'
 import type { TrainingData } from './training-data.js'
 
 export interface TrainingBatch {
@@ -56,6 +57,7 @@ export class BatchLoader {
     this.evaluationLoader = new EvaluationLoader({
       source: data.validation,
       preprocessing,
+      views: evaluationViews(recipe, inputSize),
       batch: recipe.evaluation.batch,
       parallelism,
       cacheBytes,

@@ -39,6 +39,15 @@ export function inputFloats({ inputSize, greyStd }: Pick<Preprocessing, 'inputSi
   return inputSize * inputSize * (greyStd === undefined ? 3 : 1)
 }
 
+/** A part of a picture, pixels; `flip`: mirrored. */
+export interface Rectangle {
+  readonly top: number
+  readonly left: number
+  readonly height: number
+  readonly width: number
+  readonly flip: boolean
+}
+
 /**
  * Crops, mirrors and normalises a picture into `out`, [side, side, channels] from `at` on.
  * @param picture neither side shorter than `side`
@@ -47,17 +56,28 @@ export function writeInput(
   picture: Picture,
   geometry: SampleGeometry,
   side: number,
+  values: ByteValues,
+  out: Float32Array,
+  at: number,
+): void {
+  const origin = cropOrigin(geometry, picture.height, picture.width, side)
+  writeRectangle(picture, { ...origin, height: side, width: side, flip: geometry.flip }, values, out, at)
+}
+
+/** The same of any rectangle inside the picture: [height, width, channels] from `at` on. */
+export function writeRectangle(
+  { pixels, width: stride }: Picture,
+  part: Rectangle,
   { channels, table }: ByteValues,
   out: Float32Array,
   at: number,
 ): void {
-  const { pixels, height, width } = picture
-  const { top, left } = cropOrigin(geometry, height, width, side)
-  const step = geometry.flip ? -3 : 3
+  const { top, left, height, width, flip } = part
+  const step = flip ? -3 : 3
   let to = at
-  for (let row = 0; row < side; row++) {
-    let from = ((top + row) * width + left + (geometry.flip ? side - 1 : 0)) * 3
-    for (let column = 0; column < side; column++) {
+  for (let row = 0; row < height; row++) {
+    let from = ((top + row) * stride + left + (flip ? width - 1 : 0)) * 3
+    for (let column = 0; column < width; column++) {
       const red = table[pixels[from] ?? 0] ?? 0
       const green = table[256 + (pixels[from + 1] ?? 0)] ?? 0
       const blue = table[512 + (pixels[from + 2] ?? 0)] ?? 0

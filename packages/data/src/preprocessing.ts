@@ -1,13 +1,14 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { channelsOf } from '@lockstep/shared/models/families.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import type { EvaluationViews } from '@lockstep/shared/sampling/evaluation-views.js'
 import type { ColorBasis, Rgb, TrainingData } from './training-data.js'
 
 /** All that turns a picture into a network's input at evaluation and prediction: a checkpoint carries it. Plain JSON. */
 export interface Preprocessing {
   /** Height and width of the input, pixels. */
   readonly inputSize: number
-  /** Test scale Q: pixels of the shorter side before the centre crop. */
+  /** Test scale Q: pixels of the shorter side before the centre crop; the first of several. */
   readonly scale: number
   /** mean: x − mean; meanAndStd: (x − mean) / std, per channel, on 0–255. */
   readonly normalize: 'mean' | 'meanAndStd'
@@ -47,6 +48,12 @@ export function testScale(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>, in
   return recipe.evaluation.scales?.[0] ?? (typeof training === 'number' ? training : Math.floor((training[0] + training[1]) / 2))
 }
 
+/** How a recipe's validation pictures are looked at. */
+export function evaluationViews(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>, inputSize: number): EvaluationViews {
+  const { protocol, scales = [testScale(recipe, inputSize)], flip } = recipe.evaluation
+  return { protocol, scales, flip }
+}
+
 /** The recipe's rule, or the default: the paper's for the paper's initialization, unit variance for those made for it. */
 export function normalizeRule({ data, initialization }: Pick<PictureRecipe, 'data' | 'initialization'>): 'mean' | 'meanAndStd' {
   return data.normalize ?? (initialization.method === 'normal' ? 'mean' : 'meanAndStd')
@@ -66,8 +73,8 @@ export function requireScales(recipe: Pick<PictureRecipe, 'data' | 'evaluation'>
       'RECIPE_INVALID',
       `data.augment.shortSide ${String(from)} is smaller than the input (${String(inputSize)} pixels): make it at least that`,
     )
-  const scale = testScale(recipe, inputSize)
-  if (scale < inputSize)
+  const scale = evaluationViews(recipe, inputSize).scales.find((each) => each < inputSize)
+  if (scale !== undefined)
     throw new TrainError(
       'RECIPE_INVALID',
       `evaluation.scales ${String(scale)} is smaller than the input (${String(inputSize)} pixels): make it at least that`,

@@ -11,8 +11,9 @@ import { styled, writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
 import { fields } from '../terminal/table.js'
 import { percent } from '../terminal/units.js'
+import { addViewOptions, viewsRequest, type ViewOptions } from '../view-options.js'
 
-interface PredictOptions {
+interface PredictOptions extends ViewOptions {
   top: number
   computeThreads: number
   json: boolean
@@ -23,7 +24,8 @@ export function configure(command: Command): void {
     .argument('<checkpoint>', 'a checkpoint, or a run, whose best one is taken')
     .argument('<image...>', 'pictures: JPEG, PNG, WebP, …')
     .option('--top <count>', 'how many classes to name', wholeNumber(1), 5)
-    .option('--compute-threads <count>', 'TensorFlow threads', wholeNumber(1), 1)
+  addViewOptions(command)
+  command.option('--compute-threads <count>', 'TensorFlow threads', wholeNumber(1), 1)
   addJsonOption(command)
   addExample(command, 'lockstep predict runs/latest photo.jpg --top 3')
   command.action(predict)
@@ -36,7 +38,7 @@ async function predict(named: string, pictures: string[], options: PredictOption
   const logFile = newLogFile('predict')
   const computeThreads = Math.min(options.computeThreads, availableParallelism())
   const predictions = await interruptibleWork((signal) =>
-    predictImages({ checkpoint, images, top: options.top, computeThreads, logFile, signal }),
+    predictImages({ checkpoints: [checkpoint], images, top: options.top, views: viewsRequest(options), computeThreads, logFile, signal }),
   )
   if (options.json) {
     writeLine(JSON.stringify({ type: 'predictions', checkpoint, predictions }))

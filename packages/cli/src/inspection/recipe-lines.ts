@@ -1,3 +1,4 @@
+import { viewsInWords } from '@lockstep/shared/sampling/evaluation-views.js'
 import type { Network } from '@lockstep/shared/models/network.js'
 import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe, ScheduleRecipe } from '@lockstep/shared/recipe/schema.js'
@@ -38,7 +39,7 @@ export function recipeLines(recipe: Recipe, description: RecipeDescription, reso
     ['pictures', picturesLine(recipe, resolved)],
     ['step', `${count(batch.global)} samples: ${count(leaves)} leaves of ${count(batch.leaf)} × ${count(batch.micro)}`],
     ['steps', length],
-    ['evaluation', `${every}, ${recipe.evaluation.protocol} crop at scale ${String(resolved.scale)}`],
+    ['evaluation', `${every}, ${viewsInWords({ ...recipe.evaluation, scales: resolved.scales })}`],
     ['optimizer', `sgd, momentum ${String(optimizer.momentum)}, weight decay ${String(optimizer.weightDecay)} on ${optimizer.decayOn}`],
     [
       'learning rate',

@@ -31,7 +31,7 @@ export async function showPredictions(
   try {
     const { checkpoint, logFile, signal } = options
     const predictions = await predictImages({
-      checkpoint,
+      checkpoints: [checkpoint],
       images,
       top: 2,
       computeThreads: 1,

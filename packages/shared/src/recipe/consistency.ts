@@ -90,8 +90,8 @@ function sizeProblems({ model, data, evaluation }: Recipe): RecipeProblem[] {
   if (Array.isArray(shortSide) && shortSide[0] > shortSide[1]) {
     problems.push(problem(path, `data.augment.shortSide must rise, not go from ${String(shortSide[0])} to ${String(shortSide[1])}`))
   }
-  const scale = evaluation.scales?.[0]
-  if (scale !== undefined && scale < model.inputSize) {
+  const scale = evaluation.scales?.find((each) => each < model.inputSize)
+  if (scale !== undefined) {
     problems.push(
       problem(
         ['evaluation', 'scales'],

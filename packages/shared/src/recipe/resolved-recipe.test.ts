@@ -16,7 +16,7 @@ describe('a resolved recipe', () => {
   it('counts leaves, micro-batches and steps', () => {
     expect(resolveRecipe(recipe(), 100)).toEqual({
       ...{ steps: 9, leaves: 3, microBatches: 6, stepsPerEpoch: 100 / 24, evaluationEvery: 5 },
-      ...{ scale: 32, shortSide: [32, 32], normalize: 'meanAndStd' },
+      ...{ scales: [32], shortSide: [32, 32], normalize: 'meanAndStd' },
     })
   })
 

@@ -14,8 +14,8 @@ export interface ResolvedRecipe {
   stepsPerEpoch: number
   /** steps between evaluations, at least 1 */
   evaluationEvery: number
-  /** test scale Q: smallest side in evaluation and prediction, pixels */
-  scale: number
+  /** test scales Q: smallest side in evaluation and prediction, pixels */
+  scales: number[]
   /** training scale S: [from, to] of the smallest side in training, pixels; equal when it is fixed */
   shortSide: [number, number]
   normalize: 'mean' | 'meanAndStd'
@@ -42,7 +42,7 @@ export function resolveRecipe(recipe: Recipe, trainSize: number): ResolvedRecipe
     microBatches: global / micro,
     stepsPerEpoch,
     evaluationEvery: everySteps ?? wholeSteps(everyEpochs ?? 1, stepsPerEpoch),
-    scale: complete.evaluation.scales?.[0] ?? recipe.model.inputSize,
+    scales: complete.evaluation.scales ?? [recipe.model.inputSize],
     shortSide: Array.isArray(shortSide) ? shortSide : [shortSide, shortSide],
     normalize: complete.data.normalize ?? 'meanAndStd',
   }

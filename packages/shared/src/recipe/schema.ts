@@ -6,6 +6,8 @@ import { MODEL_NAMES, withModelDefaults } from '../models/families.js'
  * What is computed stands above `run`; where and how it is computed stands under it.
  */
 
+export const EVALUATION_PROTOCOLS = ['center', 'dense', 'multi-crop', 'dense+multi-crop'] as const
+
 const positive = z.int().positive()
 
 export const modelSchema = z
@@ -147,13 +149,20 @@ export const evaluationSchema = z
   .strictObject({
     everyEpochs: z.number().positive().optional().describe('Epochs between evaluations, rounded up to whole steps. Default: 1.'),
     everySteps: positive.optional().describe('Steps between evaluations, instead of everyEpochs.'),
-    protocol: z.enum(['center']).default('center').describe('center: one centre crop.'),
+    protocol: z
+      .enum(EVALUATION_PROTOCOLS)
+      .default('center')
+      .describe(
+        'center: one centre crop. dense: the fully connected layers as convolutions over the whole picture. multi-crop: 5 × 5 crops and their mirror images. dense+multi-crop: the mean of both. Costs: docs/evaluation.md.',
+      ),
     scales: z
       .array(positive)
-      .length(1)
+      .min(1)
       .optional()
-      .describe('Test scale Q: the smallest side, pixels. Default: the training scale (its middle if drawn).'),
-    flip: z.literal(false).default(false).describe('Not offered so far.'),
+      .describe(
+        'Test scales Q: the smallest side, pixels; soft-max outputs are averaged over them. Default: the training scale (its middle if drawn).',
+      ),
+    flip: z.boolean().default(false).describe('Look at mirror images too; multi-crop does in any case.'),
     batch: positive.default(32).describe('Pictures of an evaluation batch; fixed, since bits depend on it.'),
   })
   .describe('When and how the validation pictures are looked at. The last step is always evaluated.')

@@ -8,7 +8,7 @@ import type {
   ComputeReply,
   ComputeRequest,
   ComputeSetup,
-  EvaluationBatch,
+  ForwardInput,
   MicroBatch,
 } from './compute-messages.js'
 
@@ -38,6 +38,8 @@ export class ComputeClient {
     readonly memory: WasmMemory,
     /** Version of TensorFlow. */
     readonly tensorflow: string,
+    /** Number of classes. */
+    readonly classes: number,
   ) {
     thread.on('message', (reply: ComputeReply) => {
       this.settle(reply)
@@ -73,7 +75,7 @@ export class ComputeClient {
       thread.once('message', (message: ComputeReady) => {
         thread.off('error', failed)
         thread.off('exit', ended)
-        resolve(new ComputeClient(thread, message.memory, message.tensorflow))
+        resolve(new ComputeClient(thread, message.memory, message.tensorflow, setup.classes))
       })
     })
   }
@@ -101,9 +103,17 @@ export class ComputeClient {
     return (await this.ask({ kind: 'add', into, from })).seconds
   }
 
-  /** One evaluation batch with the weights that are set. The batch's arrays are transferred. */
-  async evaluate(batch: EvaluationBatch): Promise<NodeStatistics> {
-    return statisticsOf(await this.ask({ kind: 'evaluate', batch }, transferables(batch.images, batch.labels)))
+  /** One evaluation batch with the weights that are set. The arrays are transferred. */
+  async evaluate(images: Float32Array, labels: Int32Array, samples: number): Promise<NodeStatistics> {
+    const batch = { images, labels, samples }
+    return statisticsOf(await this.ask({ kind: 'evaluate', batch }, transferables(images, labels)))
+  }
+
+  /** Logarithm of the soft-max, [count, classes], with the weights that are set. The images are transferred. */
+  async logSoftmax({ kind, images, shape }: ForwardInput): Promise<Float32Array> {
+    const { values } = await this.ask({ kind: 'logSoftmax', input: { kind, images, shape } }, transferables(images))
+    if (values === undefined) throw new TrainError('INTERNAL', 'the compute thread answered a forward pass without values')
+    return values
   }
 
   /** Ends the thread, after the operation in hand. */

@@ -23,11 +23,20 @@ export interface MicroBatch {
   readonly firstPosition: number
 }
 
-export interface EvaluationBatch {
+/** A padded batch of which loss and accuracy are wanted; its arrays are transferred. */
+export interface LabelledBatch {
   readonly images: Float32Array
   readonly labels: Int32Array
   /** Samples that count; the rest is padding. */
   readonly samples: number
+}
+
+/** Crops, or a whole picture, whose soft-max is wanted; `images` is transferred. */
+export interface ForwardInput {
+  readonly kind: 'crop' | 'dense'
+  readonly images: Float32Array
+  /** [count, height, width, 3] */
+  readonly shape: readonly number[]
 }
 
 export type ComputeRequest = { readonly id: number } & ComputeCall
@@ -36,12 +45,15 @@ export type ComputeCall =
   | { readonly kind: 'setWeights' }
   | { readonly kind: 'gradient'; readonly batch: MicroBatch; readonly slot: number; readonly mode: 'copy' | 'add' }
   | { readonly kind: 'add'; readonly into: number; readonly from: number }
-  | { readonly kind: 'evaluate'; readonly batch: EvaluationBatch }
+  | { readonly kind: 'evaluate'; readonly batch: LabelledBatch }
+  | { readonly kind: 'logSoftmax'; readonly input: ForwardInput }
 
 export interface ComputeReply {
   readonly id: number
   readonly statistics?: NodeStatistics
   readonly probe?: { readonly fingerprint: string; readonly leafSeconds: number }
+  /** [count, classes], logarithm of the soft-max. */
+  readonly values?: Float32Array
   /** Byte offset of the accumulator in the shared memory. */
   readonly byteOffset?: number
   /** Time the request took on the compute thread. */

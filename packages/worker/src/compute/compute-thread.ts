@@ -1,6 +1,7 @@
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
+import { isDense } from '@lockstep/shared/sampling/evaluation-views.js'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { parentPort, workerData } from 'node:worker_threads'
 import { Engine } from '../engine/engine.js'
@@ -36,6 +37,7 @@ function answer(request: ComputeRequest): Omit<ComputeReply, 'id' | 'seconds' | 
           seed: recipe.seed,
           batch: recipe.batch,
           evaluationBatch: recipe.evaluation.batch,
+          ...(isDense(recipe.evaluation.protocol) ? { denseScales: recipe.evaluation.scales ?? [recipe.model.inputSize] } : {}),
         }),
       }
     case 'setWeights':
@@ -54,6 +56,8 @@ function answer(request: ComputeRequest): Omit<ComputeReply, 'id' | 'seconds' | 
       return { byteOffset: accumulators.byteOffset(request.into) }
     case 'evaluate':
       return { statistics: engine.evaluate(request.batch.images, request.batch.labels, request.batch.samples) }
+    case 'logSoftmax':
+      return { values: engine.logSoftmax(request.input) }
   }
 }
 

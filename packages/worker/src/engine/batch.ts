@@ -23,18 +23,21 @@ export interface BatchResult {
   nonFiniteLayer?: number
 }
 
-/** Told of every sample: how many classes are ahead of the true one (0: top-1 is right). */
-export type OnSample = (sample: number, rank: number) => void
+/**
+ * Told of every sample: how many classes are ahead of the true one (0: top-1 is right), and the class that is ahead of all others (-1:
+ * none is a number).
+ */
+export type OnSample = (sample: number, rank: number, predicted: number) => void
 
 /**
  * Adds up losses and counts correct answers, in sample order. A class is ahead of the true one if its logit is greater, or
  * equal with a lower index; so the answer is one for any logits. A logit that is no number is never correct.
- * @param logits [samples or more, classes]
+ * @param logits [samples or more, classes]; or anything that grows with them, like probabilities
  * @param losses [samples or more]
  */
 export function resultOf(
-  logits: Float32Array,
-  losses: Float32Array,
+  logits: Float32Array | Float64Array,
+  losses: Float32Array | Float64Array,
   labels: Int32Array,
   samples: number,
   classes: number,
@@ -43,8 +46,9 @@ export function resultOf(
   const result: BatchResult = { lossSum: 0, samples, correctTop1: 0, correctTop5: 0 }
   for (let sample = 0; sample < samples; sample++) {
     result.lossSum += losses[sample] ?? Number.NaN
-    const rank = rankOf(logits.subarray(sample * classes, (sample + 1) * classes), labels[sample] ?? -1)
-    onSample?.(sample, rank)
+    const ofSample = logits.subarray(sample * classes, (sample + 1) * classes)
+    const rank = rankOf(ofSample, labels[sample] ?? -1)
+    if (onSample !== undefined) onSample(sample, rank, greatestOf(ofSample))
     if (rank < 1) result.correctTop1++
     if (rank < Math.min(5, classes)) result.correctTop5++
   }
@@ -52,12 +56,19 @@ export function resultOf(
 }
 
 /** How many classes are ahead of `label`; all of them when its logit is not a number. */
-function rankOf(logits: Float32Array, label: number): number {
+function rankOf(logits: Float32Array | Float64Array, label: number): number {
   const own = logits[label] ?? Number.NaN
   if (Number.isNaN(own)) return logits.length
   let ahead = 0
-  logits.forEach((logit, index) => {
-    if (logit > own || (logit === own && index < label)) ahead++
-  })
+  for (const [index, logit] of logits.entries()) if (logit > own || (logit === own && index < label)) ahead++
   return ahead
+}
+
+/** Index of the greatest number, the lowest of equals; -1 when there is none. */
+function greatestOf(logits: Float32Array | Float64Array): number {
+  let greatest = -1
+  for (const [index, logit] of logits.entries()) {
+    if (!Number.isNaN(logit) && (greatest < 0 || logit > (logits[greatest] ?? Number.NaN))) greatest = index
+  }
+  return greatest
 }

@@ -6,6 +6,7 @@ import { isStatistic, type ParameterEntry, type ParameterLayout } from '@lockste
 import { resultOf, type Batch, type BatchResult, type OnSample } from './batch.js'
 import { buildModel, type BuiltModel } from './build-model.js'
 import { BatchStatistics } from './batch-statistics.js'
+import { DenseForward } from './dense-forward.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
 import { writeVariable } from './weight-writer.js'
@@ -31,6 +32,8 @@ export class Engine {
   readonly #statistics: BatchStatistics
   /** One an entry of the layout, in its order. */
   readonly #variables: readonly Variable[]
+  /** Made when a whole picture is first asked for. */
+  #dense: DenseForward | undefined
 
   private constructor(tf: TensorFlow, options: EngineOptions, built: BuiltModel) {
     this.#tf = tf
@@ -176,9 +179,35 @@ export class Engine {
     return probabilities
   }
 
+  /**
+   * Logarithm of the soft-max of the network's outputs, without dropout.
+   * @param input images [count, h, w, 3] of the network's own size; dense: [count, height, width, 3], no side shorter than that
+   * @returns [count, classes]
+   * @throws TrainError RECIPE_INVALID when the network cannot be laid over whole pictures
+   */
+  logSoftmax(input: { readonly images: Float32Array; readonly shape: readonly number[]; readonly kind: 'crop' | 'dense' }): Float32Array {
+    const tf = this.#tf
+    const images = tf.tensor(input.images, [...input.shape])
+    const output = tf.tidy(() =>
+      tf.logSoftmax(input.kind === 'dense' ? this.#whole(images) : (this.#model.apply(images, { training: false }) as Tensor2D)),
+    )
+    const values = output.dataSync<'float32'>()
+    tf.dispose([images, output])
+    return values
+  }
+
+  #whole(images: Tensor): Tensor2D {
+    this.#dense ??= new DenseForward(this.#tf, this.#options, this.#model, this.#variables)
+    return this.#dense.logits(images)
+  }
+
   /** TensorFlow's version, to explain a difference of fingerprints. */
   get version(): string {
     return tensorflowVersion(this.#tf)
+  }
+
+  get classes(): number {
+    return this.#options.network.classes
   }
 
   /** Tensors alive in this process: constant over steps, or something leaks. */

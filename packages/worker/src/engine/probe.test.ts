@@ -46,13 +46,15 @@ describe('probeFingerprint', () => {
     expect(stdout.trim().split('\n').at(-1)).toBe(first.fingerprint)
   })
 
-  it('differs by seed, leaf and evaluation batch', () => {
+  it('differs by seed, leaf, evaluation batch and scales of whole pictures', () => {
     const fingerprints = [
       options,
       { ...options, seed: 4 },
       { ...options, batch: { ...options.batch, leaf: 1 } },
       { ...options, evaluationBatch: 6 },
+      { ...options, denseScales: [40] },
+      { ...options, denseScales: [40, 48] },
     ].map((changed) => probeFingerprint(engine, changed).fingerprint)
-    expect(new Set(fingerprints).size).toBe(4)
+    expect(new Set(fingerprints).size).toBe(6)
   })
 })

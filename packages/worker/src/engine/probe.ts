@@ -18,6 +18,8 @@ export interface ProbeOptions {
   readonly batch: Recipe['batch']
   /** Pictures of an evaluation batch. */
   readonly evaluationBatch: number
+  /** Only where whole pictures are evaluated: their shorter sides. */
+  readonly denseScales?: readonly number[]
 }
 
 export interface ProbeResult {
@@ -28,13 +30,13 @@ export interface ProbeResult {
 }
 
 /** What a stream of probe numbers is for: the second word of its counter. */
-const KIND = { images: 0, labels: 1, evaluationImages: 2, weights: 16 } as const
+const KIND = { images: 0, labels: 1, evaluationImages: 2, wholePicture: 3, weights: 16 } as const
 
 /**
  * The engine's fingerprint: a hash of what it makes of this network on pictures and weights that everyone can compute. Two
  * engines of one fingerprint give the same bits; versions and processors are not asked. Overwrites the engine's weights.
  * Hashes the gradients of a leaf's micro-batches one after the other (their sum would be weaker and take a vector more),
- * and the soft-max of one evaluation batch.
+ * the soft-max of one evaluation batch, and of one whole picture a scale where the recipe evaluates such.
  */
 export function probeFingerprint(engine: Engine, options: ProbeOptions): ProbeResult {
   const { network, batch, seed } = options
@@ -54,11 +56,20 @@ export function probeFingerprint(engine: Engine, options: ProbeOptions): ProbeRe
   const images = new Float32Array(options.evaluationBatch * elementsOf(network.inputShape))
   fillUniform(images, seed, KIND.evaluationImages, 0, PIXEL_LIMIT)
   hashFloats(hash, engine.predict(images, options.evaluationBatch))
+  for (const scale of options.denseScales ?? []) hashFloats(hash, engine.logSoftmax(wholePicture(scale, seed)))
   return { fingerprint: hash.digest('hex'), leafSeconds: microBatchSeconds * batch.leaf }
 }
 
 /** Input values of the probe lie in ±2, about where normalized pictures lie: large values would drown rounding differences. */
 const PIXEL_LIMIT = 2
+
+/** A picture as cameras make them, half as long again as it is high. */
+function wholePicture(height: number, seed: number): { kind: 'dense'; images: Float32Array; shape: number[] } {
+  const shape = [1, height, Math.floor(height * 1.5), 3]
+  const images = new Float32Array(elementsOf(shape))
+  fillUniform(images, seed, KIND.wholePicture, 0, PIXEL_LIMIT)
+  return { kind: 'dense', images, shape }
+}
 
 function microBatch({ network, batch, seed }: ProbeOptions, index: number): Batch {
   const floats = elementsOf(network.inputShape)

@@ -1,9 +1,11 @@
+import type { EvaluationBatch } from '@lockstep/data/evaluation-batch.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { EvaluationJob, Job, SpanJob } from '@lockstep/shared/protocol/jobs.js'
 import type { WorkerMessage } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { ComputeClient } from '../compute/compute-client.js'
-import type { EvaluationBatch, MicroBatch } from '../compute/compute-messages.js'
+import type { MicroBatch } from '../compute/compute-messages.js'
+import { evaluateBatch } from '../evaluation/batch-evaluation.js'
 import type { Exchange } from '../exchange/exchange.js'
 import type { Prefetch } from '../loader/prefetch.js'
 import { positionsOf, type BatchGeometry } from '../loader/span-batches.js'
@@ -40,7 +42,7 @@ interface InHand {
  * queue brings is checked against term and step, since a queue may bring anything again.
  */
 export class SpanLoop {
-  /** Counters of the membership; they only grow. */
+  /** Counters of the membership; they only grow. Evaluation counts by forward passes: a batch of many views may take minutes. */
   readonly counters = { step: 0, leavesFinished: 0, evaluationBatchesFinished: 0 }
   /** Rejects with the first error that ends the membership; never resolves. */
   readonly failed: Promise<never>
@@ -195,8 +197,10 @@ export class SpanLoop {
     for (const batch of batches) {
       const input = await evaluation.take(batch)
       if (inHand.abort.signal.aborted) return
-      const { lossSum, samples, correctTop1, correctTop5 } = await compute.evaluate(input)
-      this.counters.evaluationBatchesFinished++
+      const { lossSum, samples, correctTop1, correctTop5 } = await evaluateBatch(compute, input, {
+        onForward: () => this.counters.evaluationBatchesFinished++,
+        signal: inHand.abort.signal,
+      })
       tell({ evaluationResult: { term, version, batch, samples, correctTop1, correctTop5, lossSum } })
     }
   }

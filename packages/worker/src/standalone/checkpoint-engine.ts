@@ -1,26 +1,16 @@
 import { createHash } from 'node:crypto'
-import type { Preprocessing } from '@lockstep/data/preprocessing.js'
 import { openCheckpoint, type Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
-import type { CheckpointMetadata } from '@lockstep/shared/checkpoint/metadata.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { Engine } from '../engine/engine.js'
 
-/** A checkpoint's network with its weights, ready to compute. */
-export interface CheckpointEngine {
-  readonly engine: Engine
-  readonly metadata: CheckpointMetadata
-  readonly preprocessing: Preprocessing
-}
-
-/** @throws TrainError CHECKPOINT_INVALID, CHECKPOINT_MISMATCH, ENGINE_UNAVAILABLE */
-export async function openCheckpointEngine(path: string): Promise<CheckpointEngine> {
+/** A checkpoint's network with its weights, ready to compute. @throws TrainError CHECKPOINT_INVALID, CHECKPOINT_MISMATCH, ENGINE_UNAVAILABLE */
+export async function openCheckpointEngine(path: string): Promise<Engine> {
   const checkpoint = await openCheckpoint(path)
   try {
     const { metadata } = checkpoint
     const layout = layoutOf(metadata.network)
-    const preprocessing = preprocessingOf(metadata, path)
     const weights = await readWeights(checkpoint, layout)
     const engine = await Engine.create({
       network: metadata.network,
@@ -29,7 +19,7 @@ export async function openCheckpointEngine(path: string): Promise<CheckpointEngi
       globalBatch: metadata.recipe.batch.global,
     })
     engine.setWeights(weights)
-    return { engine, metadata, preprocessing }
+    return engine
   } finally {
     await checkpoint.close()
   }
@@ -56,22 +46,4 @@ async function readWeights(checkpoint: Checkpoint, layout: ParameterLayout): Pro
     )
   }
   return weights
-}
-
-function preprocessingOf({ preprocessing, network }: CheckpointMetadata, path: string): Preprocessing {
-  const { inputSize, scale, normalize, mean, std, greyStd, classes } = preprocessing
-  const isColor = (value: unknown): boolean => Array.isArray(value) && value.length === 3 && value.every((part) => typeof part === 'number')
-  const whole =
-    inputSize === network.inputShape[0] &&
-    typeof scale === 'number' &&
-    (normalize === 'mean' || normalize === 'meanAndStd') &&
-    isColor(mean) &&
-    isColor(std) &&
-    typeof greyStd === (network.inputShape[2] === 1 ? 'number' : 'undefined') &&
-    Array.isArray(classes) &&
-    classes.length === network.classes
-  if (!whole) {
-    throw new TrainError('CHECKPOINT_INVALID', `${path} does not say how its pictures were prepared; use another checkpoint`)
-  }
-  return preprocessing as unknown as Preprocessing
 }

@@ -1,37 +1,61 @@
+import type { EvaluationViews } from '@lockstep/shared/sampling/evaluation-views.js'
 import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 
 /** What the standalone child is asked, once, and what it answers. JSON over Node's IPC channel. */
 export type StandaloneRequest = ({ readonly kind: 'evaluate' } & EvaluateRequest) | ({ readonly kind: 'predict' } & PredictRequest)
 
+/** How pictures are looked at, where it is not to be as in the run that made the checkpoint. */
+export interface ViewsRequest {
+  readonly protocol?: EvaluationViews['protocol'] | undefined
+  /** Test scales Q, pixels of the shorter side. */
+  readonly scales?: readonly number[] | undefined
+  readonly flip?: boolean | undefined
+}
+
 export interface EvaluateRequest {
-  /** Path of a checkpoint of ours. */
-  readonly checkpoint: string
-  /** A packed or plain folder; left out: the validation set of the checkpoint's recipe. */
+  /** Paths of checkpoints of ours; the soft-max outputs of several are averaged. */
+  readonly checkpoints: readonly string[]
+  /** A packed or plain folder; left out: the validation set of the first checkpoint's recipe. */
   readonly data?: string | undefined
-  readonly protocol: 'center'
-  /** Test scale Q, pixels of the shorter side; left out: the recipe's. */
-  readonly scale?: number | undefined
-  /** Pictures of an evaluation batch; left out: the recipe's. Other sizes give other bits. */
+  readonly views?: ViewsRequest | undefined
+  /** Pictures of an evaluation batch; left out: each recipe's. Other sizes give other bits. */
   readonly evaluationBatch?: number | undefined
 }
 
 export interface PredictRequest {
-  readonly checkpoint: string
+  /** Several: the mean of what they see. */
+  readonly checkpoints: readonly string[]
   /** Paths of pictures. */
   readonly images: readonly string[]
   /** How many classes to name, most probable first. */
   readonly top: number
+  readonly views?: ViewsRequest | undefined
 }
 
 export interface EvaluationReport {
-  /** Mean soft-max cross entropy. */
+  /** One a checkpoint: how it looked at pictures. */
+  readonly views: readonly EvaluationViews[]
+  /** Mean cross entropy, of the averaged soft-max where several were averaged. */
   readonly loss: number
   /** Shares between 0 and 1. */
   readonly top1: number
   readonly top5: number
   readonly samples: number
-  readonly perClass: readonly { readonly name: string; readonly samples: number; readonly top1: number; readonly top5: number }[]
+  /** Pictures, not shares. */
+  readonly correctTop1: number
+  readonly correctTop5: number
+  readonly perClass: readonly ClassReport[]
+  /** [true class][first choice]: pictures. Those of which every output is no number stand in no column. */
+  readonly confusion: readonly (readonly number[])[]
   readonly seconds: number
+}
+
+export interface ClassReport {
+  readonly name: string
+  readonly samples: number
+  /** Shares between 0 and 1; 0 without samples. */
+  readonly top1: number
+  readonly top5: number
 }
 
 export interface Prediction {

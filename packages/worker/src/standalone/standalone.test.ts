@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Engine } from '../engine/engine.js'
 import { oneThread, weightsOf } from '../engine/test-networks.js'
 import { evaluateCheckpoint } from './evaluate-checkpoint.js'
+import type { ViewsRequest } from './messages.js'
 import { mostProbable } from './prediction.js'
 import { predictImages } from './predict-images.js'
 
@@ -63,17 +64,18 @@ function picture(red: number, green: number, blue: number): Buffer {
   return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))])
 }
 
-async function writePictures(folder: string, classes: readonly string[]): Promise<void> {
+async function writePictures(folder: string, classes: readonly string[], shades = [40, 120, 200]): Promise<void> {
   for (const [index, name] of classes.entries()) {
     await mkdir(at(`${folder}/${name}`), { recursive: true })
-    for (const shade of [40, 120, 200]) {
+    for (const shade of shades) {
       const color = [0, 1, 2].map((channel) => (channel === 2 - index ? shade : 20 + shade / 10)) as [number, number, number]
       await writeFile(at(`${folder}/${name}/${String(shade)}.png`), picture(...color))
     }
   }
 }
 
-function writeState(name: string): void {
+function writeState(name: string, more: { seed?: number; classes?: string[] } = {}): void {
+  const weights = weightsOf(network, layout, more.seed ?? 1)
   const digest = '0'.repeat(64)
   const run = {
     step: 7,
@@ -89,7 +91,7 @@ function writeState(name: string): void {
   writeCheckpoint(
     at(name),
     layout,
-    { format: 1, ...run, preprocessing: { ...preprocessing } },
+    { format: 1, ...run, preprocessing: { ...preprocessing, classes: more.classes ?? CLASSES } },
     { weights: [new Uint8Array(weights.buffer)], velocity: [new Uint8Array(weights.byteLength)], suffix: Buffer.from('{}') },
   )
 }
@@ -99,6 +101,8 @@ beforeAll(async () => {
   process.env.XDG_CACHE_HOME = at('cache')
   await writePictures('pictures', CLASSES)
   writeState('a.safetensors')
+  writeState('b.safetensors', { seed: 2 })
+  writeState('elsewhere.safetensors', { classes: ['green', 'blue', 'red'] })
 })
 
 afterAll(async () => {
@@ -112,7 +116,7 @@ describe('evaluateCheckpoint', () => {
   it('gives what Engine.evaluate gives in the same fixed batches, bit for bit', async () => {
     const progress: number[] = []
     const report = await evaluateCheckpoint({
-      ...{ checkpoint: at('a.safetensors'), data: at('pictures'), protocol: 'center', ...child() },
+      ...{ checkpoints: [at('a.safetensors')], data: at('pictures'), ...child() },
       onProgress: ({ done, total }) => {
         expect(total).toBe(9)
         progress.push(done)
@@ -126,8 +130,9 @@ describe('evaluateCheckpoint', () => {
     engine.setWeights(weights)
     const sum = { lossSum: 0, correctTop1: 0, correctTop5: 0 }
     for (let batch = 0; batch < loader.batches; batch++) {
-      const { images, labels, samples } = await loader.load(batch)
-      const result = engine.evaluate(images, labels, samples)
+      const { inputs, labels, samples } = await loader.load(batch)
+      const [input] = inputs()
+      const result = engine.evaluate(input?.images ?? new Float32Array(), labels, samples)
       sum.lossSum += result.lossSum
       sum.correctTop1 += result.correctTop1
       sum.correctTop5 += result.correctTop5
@@ -142,7 +147,7 @@ describe('evaluateCheckpoint', () => {
 
   it('refuses data with other classes, and names them', async () => {
     await writePictures('others', ['blue', 'green', 'violet'])
-    const evaluating = evaluateCheckpoint({ checkpoint: at('a.safetensors'), data: at('others'), protocol: 'center', ...child() })
+    const evaluating = evaluateCheckpoint({ checkpoints: [at('a.safetensors')], data: at('others'), ...child() })
     await expect(evaluating).rejects.toMatchObject({
       name: 'TrainError',
       code: 'RECIPE_INVALID',
@@ -155,7 +160,7 @@ describe('evaluateCheckpoint', () => {
     const last = bytes.length - layout.size * 4 - 3
     bytes[last] = (bytes[last] ?? 0) ^ 1
     await writeFile(at('damaged.safetensors'), bytes)
-    const evaluating = evaluateCheckpoint({ checkpoint: at('damaged.safetensors'), data: at('pictures'), protocol: 'center', ...child() })
+    const evaluating = evaluateCheckpoint({ checkpoints: [at('damaged.safetensors')], data: at('pictures'), ...child() })
     await expect(evaluating).rejects.toMatchObject({
       code: 'CHECKPOINT_INVALID',
       message: expect.stringContaining('damaged.safetensors') as string,
@@ -165,23 +170,108 @@ describe('evaluateCheckpoint', () => {
   it('ends its process when the signal is aborted', async () => {
     const controller = new AbortController()
     const started = evaluateCheckpoint({
-      ...{ checkpoint: at('a.safetensors'), data: at('pictures'), protocol: 'center', ...child() },
+      ...{ checkpoints: [at('a.safetensors')], data: at('pictures'), ...child() },
       signal: controller.signal,
       onProgress: () => {
         controller.abort()
       },
     })
     await expect(started).rejects.toMatchObject({ code: 'INTERRUPTED' })
-    await expect(evaluateCheckpoint({ checkpoint: 'a', protocol: 'center', ...child(), signal: controller.signal })).rejects.toMatchObject({
+    await expect(evaluateCheckpoint({ checkpoints: ['a'], ...child(), signal: controller.signal })).rejects.toMatchObject({
       code: 'INTERRUPTED',
     })
+  })
+})
+
+/** The answer of a child for some pictures: [picture][class], classes in the order of the checkpoint. */
+async function probabilitiesOf(checkpoints: string[], images: readonly string[], views: ViewsRequest): Promise<number[][]> {
+  const predictions = await predictImages({ checkpoints: checkpoints.map(at), images, top: 3, views, ...child() })
+  return predictions.map(({ classes }) => CLASSES.map((name) => classes.find((found) => found.name === name)?.probability ?? Number.NaN))
+}
+
+const mean = (rows: readonly (readonly number[])[]): number[] =>
+  (rows[0] ?? []).map((_, column) => rows.reduce((sum, row) => sum + (row[column] ?? 0), 0) / rows.length)
+
+const close = (found: readonly number[], expected: readonly number[]): void => {
+  expect(found).toHaveLength(expected.length)
+  for (const [at, value] of expected.entries()) expect(found[at]).toBeCloseTo(value, 9)
+}
+
+describe('several looks, and several networks', () => {
+  const shades = [80, 160].flatMap((shade) => CLASSES.map((name) => ({ name, file: `few/${name}/${String(shade)}.png` })))
+
+  beforeAll(async () => {
+    await writePictures('few', CLASSES, [80, 160])
+  })
+
+  it('are the mean of the soft-max outputs of each, and so are those of several networks', async () => {
+    const images = shades.slice(0, 2).map(({ file }) => at(file))
+    const [protocol, scales] = ['dense', [36, 44]] as const
+    const [one, other] = [
+      await probabilitiesOf(['a.safetensors'], images, { protocol, scales }),
+      await probabilitiesOf(['b.safetensors'], images, { protocol, scales }),
+    ]
+    const apart = [36, 44].map(async (scale) => await probabilitiesOf(['a.safetensors'], images, { protocol, scales: [scale] }))
+    const [small, large] = await Promise.all(apart)
+    const both = await probabilitiesOf(['a.safetensors', 'b.safetensors'], images, { protocol, scales })
+    for (const picture of images.keys()) {
+      expect(small?.[picture]).not.toEqual(large?.[picture])
+      close(one[picture] ?? [], mean([small?.[picture] ?? [], large?.[picture] ?? []]))
+      close(both[picture] ?? [], mean([one[picture] ?? [], other[picture] ?? []]))
+    }
+  })
+
+  it('count the same in evaluation: loss, ranks, classes and confusion follow from the averages', async () => {
+    const views = { protocol: 'dense+multi-crop', scales: [36], flip: true } as const
+    const checkpoints = ['a.safetensors', 'b.safetensors']
+    const report = await evaluateCheckpoint({ checkpoints: checkpoints.map(at), data: at('few'), views, ...child() })
+    const all = await probabilitiesOf(
+      checkpoints,
+      shades.map(({ file }) => at(file)),
+      views,
+    )
+    const first = all.map((row) => row.indexOf(Math.max(...row)))
+    const labels = shades.map(({ name }) => CLASSES.indexOf(name))
+    // Other batches, so to rounding; counts are exact.
+    expect(report.loss).toBeCloseTo(all.reduce((sum, row, at) => sum - Math.log(row[labels[at] ?? 0] ?? 0), 0) / 6, 5)
+    expect(report.correctTop1).toBe(first.filter((seen, at) => seen === labels[at]).length)
+    expect(report.top1).toBe(report.correctTop1 / 6)
+    const confusion = CLASSES.map((_, label) =>
+      CLASSES.map((__, seen) => first.filter((own, at) => own === seen && labels[at] === label).length),
+    )
+    expect(report.confusion).toEqual(confusion)
+    expect(report.views).toEqual([views, views])
+  })
+
+  it('look as the run did where nothing else is asked, and show where they are', async () => {
+    const progress: number[] = []
+    const asked = { checkpoints: [at('a.safetensors')], data: at('pictures'), ...child() }
+    const flipped = await evaluateCheckpoint({ ...asked, views: { flip: true }, onProgress: ({ done }) => progress.push(done) })
+    expect(flipped.views).toEqual([{ protocol: 'center', scales: [36], flip: true }])
+    expect(progress).toEqual([2, 4, 6, 8, 8, 9])
+    expect((await evaluateCheckpoint(asked)).views).toEqual([{ protocol: 'center', scales: [36], flip: false }])
+  })
+
+  it('refuse networks of other classes, and a scale that is too small', async () => {
+    const checkpoints = [at('a.safetensors'), at('elsewhere.safetensors')]
+    await expect(evaluateCheckpoint({ checkpoints, data: at('pictures'), ...child() })).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+      message: expect.stringContaining('their order') as string,
+    })
+    const views = { scales: [36, 31] }
+    await expect(evaluateCheckpoint({ checkpoints: [at('a.safetensors')], data: at('pictures'), views, ...child() })).rejects.toMatchObject(
+      {
+        code: 'USAGE',
+        message: expect.stringContaining('31 pixels') as string,
+      },
+    )
   })
 })
 
 describe('predictImages', () => {
   it("names the most probable classes of each picture, whatever the picture's neighbours", async () => {
     const [first, second] = [at('pictures/red/200.png'), at('pictures/blue/40.png')]
-    const predictions = await predictImages({ checkpoint: at('a.safetensors'), images: [first, second, first], top: 2, ...child() })
+    const predictions = await predictImages({ checkpoints: [at('a.safetensors')], images: [first, second, first], top: 2, ...child() })
     expect(predictions.map(({ image }) => image)).toEqual([first, second, first])
     expect(predictions[2]).toEqual(predictions[0])
     for (const { classes } of predictions) {
@@ -193,7 +283,7 @@ describe('predictImages', () => {
   })
 
   it('says which picture is missing, and prints nothing', async () => {
-    const predicting = predictImages({ checkpoint: at('a.safetensors'), images: [at('none.png')], top: 1, ...child() })
+    const predicting = predictImages({ checkpoints: [at('a.safetensors')], images: [at('none.png')], top: 1, ...child() })
     await expect(predicting).rejects.toMatchObject({ code: 'DATA_MISSING', message: expect.stringContaining('none.png') as string })
     expect(existsSync(at('logs/child.log'))).toBe(true)
   })
