@@ -94,21 +94,32 @@ export class Engine {
 
   /** The same forward pass once more, layer by layer. @returns see {@link BatchResult.nonFiniteLayer} */
   #firstNonFiniteLayer(batch: Batch): number {
+    let found = this.#options.network.layers.length + 1
+    this.visitLayers(batch, (index, values) => {
+      if (values.every(Number.isFinite)) return true
+      found = index + 1
+      return false
+    })
+    return found
+  }
+
+  /**
+   * The forward pass of a micro-batch layer by layer, with dropout: the only way to see what lies between pictures and loss.
+   * @param visit called with a layer's index in Network.layers and its output, [count, …], in network order; the values are
+   *   valid during the call only, and false ends the pass
+   */
+  visitLayers(batch: Batch, visit: (index: number, values: Float32Array) => boolean): void {
     const tf = this.#tf
-    const { layers } = this.#options.network
+    const { layers, inputShape } = this.#options.network
     const masks = this.#setMasks(batch)
-    let output: Tensor = tf.tensor(batch.images, [batch.count, ...this.#options.network.inputShape])
-    let found = layers.length + 1
+    let output: Tensor = tf.tensor(batch.images, [batch.count, ...inputShape])
     for (const [index, { name }] of layers.entries()) {
       const input = output
       output = this.#model.getLayer(name).apply(input, { training: true }) as Tensor
       if (output !== input) input.dispose()
-      if (output.dataSync<'float32'>().every(Number.isFinite)) continue
-      found = index + 1
-      break
+      if (!visit(index, output.dataSync<'float32'>())) break
     }
     tf.dispose([output, masks])
-    return found
   }
 
   /**

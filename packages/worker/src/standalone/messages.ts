@@ -1,7 +1,11 @@
 import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 
 /** What the standalone child is asked, once, and what it answers. JSON over Node's IPC channel. */
-export type StandaloneRequest = ({ readonly kind: 'evaluate' } & EvaluateRequest) | ({ readonly kind: 'predict' } & PredictRequest)
+export type StandaloneRequest =
+  | ({ readonly kind: 'evaluate' } & EvaluateRequest)
+  | ({ readonly kind: 'predict' } & PredictRequest)
+  | ({ readonly kind: 'signal' } & SignalRequest)
 
 export interface EvaluateRequest {
   /** Path of a checkpoint of ours. */
@@ -23,6 +27,11 @@ export interface PredictRequest {
   readonly top: number
 }
 
+export interface SignalRequest {
+  /** Validated recipes with absolute paths. */
+  readonly recipes: readonly Recipe[]
+}
+
 export interface EvaluationReport {
   /** Mean soft-max cross entropy. */
   readonly loss: number
@@ -39,8 +48,28 @@ export interface Prediction {
   readonly classes: readonly { readonly name: string; readonly probability: number }[]
 }
 
+/** Root mean squares over one micro-batch at initialization; null where a value is not finite. */
+export interface SignalReport {
+  /** Of the input values. */
+  readonly input: number | null
+  /** Mean soft-max cross entropy. */
+  readonly loss: number | null
+  /** The layers with parameters, in network order. */
+  readonly layers: readonly LayerSignal[]
+}
+
+export interface LayerSignal {
+  readonly layer: string
+  /** Of the output, after its activation function. */
+  readonly activation: number | null
+  /** Of the gradient of the mean loss in the kernel. */
+  readonly gradient: number | null
+  /** Of the kernel's weights. */
+  readonly kernel: number | null
+}
+
 export interface StandaloneProgress {
-  /** Pictures done and in all. */
+  /** Pictures, or recipes, done and in all. */
   readonly done: number
   readonly total: number
 }
@@ -49,4 +78,5 @@ export type StandaloneMessage =
   | { readonly type: 'progress'; readonly progress: StandaloneProgress }
   | { readonly type: 'evaluated'; readonly report: EvaluationReport }
   | { readonly type: 'predicted'; readonly predictions: readonly Prediction[] }
+  | { readonly type: 'signals'; readonly reports: readonly SignalReport[] }
   | { readonly type: 'failed'; readonly code: TrainErrorCode; readonly message: string }
