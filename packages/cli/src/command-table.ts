@@ -29,6 +29,10 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'pack', summary: 'pack a folder of pictures into shards', load: () => import('./commands/pack.js') },
   { name: 'datasets', summary: "make the pictures that the project's recipes train on", load: () => import('./commands/datasets.js') },
   { name: 'initialize', summary: 'write the first checkpoint of a recipe', load: () => import('./commands/initialize.js') },
-  { name: 'experiment', summary: "the paper's experiments, as many trainings and a report", load: () => import('./commands/experiment.js') },
+  {
+    name: 'experiment',
+    summary: "the paper's experiments, as many trainings and a report",
+    load: () => import('./commands/experiment.js'),
+  },
   { name: 'inspect', summary: 'describe a model, a recipe, a checkpoint or a run', load: () => import('./commands/inspect.js') },
 ]

@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { DepthReport } from '../experiment/depth-report.js'
 import { ExperimentFolder } from '../experiment/experiment-folder.js'
-import { completeSettings, PRESETS, type ExperimentSettings } from '../experiment/experiment-settings.js'
+import { completeSettings, PRESETS, requireFreeKeys, type ExperimentSettings } from '../experiment/experiment-settings.js'
 import { runDepthExperiment } from '../experiment/depth-experiment.js'
 import { writeReport } from '../experiment/report-files.js'
 import { BEGINNINGS, CONFIGURATIONS, type Beginning, type Configuration } from '../experiment/training-plan.js'
@@ -42,14 +42,19 @@ export function configure(command: Command): void {
     .option('--resume', 'go on with the experiment in that folder; options not said are those of before', false)
   addSetOption(depth, 'change a key of the recipe of all trainings, as in --set steps=200 (repeatable)')
   addJsonOption(depth, 'say nothing on the way, print the report as one JSON object')
-  addExample(depth, 'lockstep experiment depth --data digits --preset fast', 'lockstep experiment depth --data photos/ --seeds 1,2,3 --out depth-photos')
+  addExample(
+    depth,
+    'lockstep experiment depth --data digits --preset fast',
+    'lockstep experiment depth --data photos/ --seeds 1,2,3 --out depth-photos',
+  )
   depth.action(runDepth)
 }
 
 async function runDepth(options: DepthOptions): Promise<void> {
+  requireFreeKeys(options.set)
   const said = await saidSettings(options)
   const { data, preset } = completeSettings(said)
-  const out = resolve(options.out ?? join('runs', `depth-${data.split('/').at(-1) ?? ''}-${preset}`))
+  const out = resolve(options.out ?? join('runs', `depth-${basename(data)}-${preset}`))
   const before = options.resume ? await ExperimentFolder.settings(out) : undefined
   const settings = completeSettings({ ...before, ...said })
   const folder = await ExperimentFolder.open(out, settings, options)
@@ -66,7 +71,14 @@ async function runDepth(options: DepthOptions): Promise<void> {
 }
 
 /** What was said, and nothing else. @throws TrainError USAGE for a folder that is not there */
-async function saidSettings({ data, preset, seeds, configurations, initializations, set }: DepthOptions): Promise<Partial<ExperimentSettings>> {
+async function saidSettings({
+  data,
+  preset,
+  seeds,
+  configurations,
+  initializations,
+  set,
+}: DepthOptions): Promise<Partial<ExperimentSettings>> {
   return {
     ...(data === undefined ? {} : { data: await pictures(data) }),
     ...(preset === undefined ? {} : { preset }),
@@ -80,17 +92,24 @@ async function saidSettings({ data, preset, seeds, configurations, initializatio
 async function pictures(data: string): Promise<string> {
   if (data === 'digits' || data === 'emoji') return data
   const found = await stat(data).catch(() => undefined)
-  if (found?.isDirectory() !== true) throw new TrainError('USAGE', `--data ${data}: expected digits, emoji, or a folder of pictures that is there`)
+  if (found?.isDirectory() !== true)
+    throw new TrainError('USAGE', `--data ${data}: expected digits, emoji, or a folder of pictures that is there`)
   return resolve(data)
 }
 
 function closingLines({ findings }: DepthReport, files: readonly string[]): string[] {
-  return ['', ...findings.map(({ claim, verdict }) => `   ${verdict.padEnd(15)}${claim}`), '', `   ${files.map((file) => shownPath(file)).join(', ')}`]
+  return [
+    '',
+    ...findings.map(({ claim, verdict }) => `   ${verdict.padEnd(15)}${claim}`),
+    '',
+    `   ${files.map((file) => shownPath(file)).join(', ')}`,
+  ]
 }
 
 function seedList(text: string): number[] {
   const seeds = text.split(',').map(Number)
-  if (!/^\d+(,\d+)*$/.test(text) || seeds.some((seed) => seed > 0xffff_ffff)) throw new InvalidArgumentError('Expected whole numbers, as in 1,2,3.')
+  if (!/^\d+(,\d+)*$/.test(text) || seeds.some((seed) => seed > 0xffff_ffff))
+    throw new InvalidArgumentError('Expected whole numbers, as in 1,2,3.')
   return [...new Set(seeds)]
 }
 

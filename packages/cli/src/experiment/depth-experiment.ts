@@ -49,7 +49,9 @@ export async function runDepthExperiment(
     const plan = await Promise.all(planTrainings(settings).map((training) => recipeOf(training, settings, pictures, folder)))
     const yardsticks = await yardsticksOf(plan, folder, narrator, signal)
     const { chance, nearestNeighbour, classes } = yardsticks
-    narrator.line(`   ${count(yardsticks.trainPictures)} pictures to train on, ${count(chance.pictures)} to test, ${count(classes)} classes`)
+    narrator.line(
+      `   ${count(yardsticks.trainPictures)} pictures to train on, ${count(chance.pictures)} to test, ${count(classes)} classes`,
+    )
     narrator.line(
       `   the largest class is ${percent(chance.top1)} of them, the nearest neighbour on pixels gets ${percent(nearestNeighbour.top1)} right`,
     )
@@ -76,7 +78,10 @@ interface Pictures {
 async function preparePictures({ data }: ExperimentSettings, narrator: Narrator, signal: AbortSignal | undefined): Promise<Pictures> {
   if (data !== 'digits' && data !== 'emoji') return await lookAtPictures(data)
   const make = data === 'digits' ? makeDigits : makeEmoji
-  const made = await make(join(DATASETS_FOLDER, data), { signal, onProgress: ({ what, done, total }) => narrator.progress(done, total, what) })
+  const made = await make(join(DATASETS_FOLDER, data), {
+    signal,
+    onProgress: ({ what, done, total }) => narrator.progress(done, total, what),
+  })
   narrator.settle()
   return made
 }
@@ -141,7 +146,11 @@ interface Conditions {
 }
 
 /** What is over already is not done again. */
-async function trainAll(plan: readonly ReadyTraining[], { folder, yardsticks, signal }: Conditions, narrator: Narrator): Promise<TrainingResult[]> {
+async function trainAll(
+  plan: readonly ReadyTraining[],
+  { folder, yardsticks, signal }: Conditions,
+  narrator: Narrator,
+): Promise<TrainingResult[]> {
   const known = new Map<string, TrainingResult>()
   for (const { training } of plan) {
     const result = await folder.result(training.id)
@@ -165,7 +174,15 @@ async function trainAll(plan: readonly ReadyTraining[], { folder, yardsticks, si
     results.push(result)
     timed.push({ work: result.work, seconds: (performance.now() - started) / 1000 })
     const left = plan.slice(index + 1).filter((one) => !known.has(one.training.id))
-    const rest = left.length === 0 ? '' : ` · about ${duration(secondsLeft(timed, left.map(({ work }) => work)))} left`
+    const rest =
+      left.length === 0
+        ? ''
+        : ` · about ${duration(
+            secondsLeft(
+              timed,
+              left.map(({ work }) => work),
+            ),
+          )} left`
     narrator.line(`${name}: ${wordsOf(result, yardsticks)} in ${result.seconds.toFixed(0)} s${rest}`)
   }
   return results

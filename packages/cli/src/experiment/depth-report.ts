@@ -4,6 +4,7 @@ import type { ExperimentSettings } from './experiment-settings.js'
 import { findingsOf, type Finding } from './findings.js'
 import { reportRows, type ReportRow } from './report-table.js'
 import { signalFate, type MeasuredSignal, type SignalFate } from './signal-fate.js'
+import { BEGINNINGS, CONFIGURATIONS } from './training-plan.js'
 import type { TrainingResult } from './training-result.js'
 
 /** Everything the report says, as data: report.json. Pure. */
@@ -39,7 +40,12 @@ export function depthReport({ settings, recipe, yardsticks, trainings, signals }
     yardsticks,
     rows: reportRows(trainings, yardsticks.chance),
     findings: findingsOf(trainings, yardsticks.chance),
-    signals: signals.map((signal) => ({ ...signal, ...signalFate(signal) })),
+    signals: signals.map((signal) => ({ ...signal, ...signalFate(signal) })).sort((one, other) => placeOf(one) - placeOf(other)),
     trainings,
   }
+}
+
+/** In the paper's order, as the rows. */
+function placeOf({ configuration, beginning }: MeasuredSignal): number {
+  return CONFIGURATIONS.indexOf(configuration) * BEGINNINGS.length + BEGINNINGS.indexOf(beginning)
 }

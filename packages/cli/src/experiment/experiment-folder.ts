@@ -1,7 +1,7 @@
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { writeDurably } from '@lockstep/coordinator/run-directory/durable-file.js'
+import { PARTIAL, writeDurably } from '@lockstep/coordinator/run-directory/durable-file.js'
 import { RunLock } from '@lockstep/coordinator/run-directory/run-lock.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { shownPath } from '../terminal/paths.js'
@@ -17,6 +17,7 @@ import type { TrainingResult } from './training-result.js'
  */
 
 const SETTINGS_FILE = 'experiment.json'
+const LOCK_FILE = 'lock'
 
 const settingsSchema = z.strictObject({
   format: z.literal(1),
@@ -45,10 +46,14 @@ export class ExperimentFolder {
   static async open(path: string, settings: ExperimentSettings, { resume }: { resume: boolean }): Promise<ExperimentFolder> {
     const found = await readSettings(path)
     if (found !== undefined && !resume)
-      throw new TrainError('USAGE', `${shownPath(path)} holds an experiment already: go on with it by --resume, or name another folder with --out`)
-    if (found !== undefined) requireSame(found, settings, path)
+      throw new TrainError(
+        'USAGE',
+        `${shownPath(path)} holds an experiment already: go on with it by --resume, or name another folder with --out`,
+      )
+    if (found === undefined) await requireEmpty(path)
+    else requireSame(found, settings, path)
     await mkdir(path, { recursive: true })
-    const lock = await RunLock.take(join(path, 'lock'), `the experiment in ${shownPath(path)}`)
+    const lock = await RunLock.take(join(path, LOCK_FILE), `the experiment in ${shownPath(path)}`)
     const folder = new ExperimentFolder(path, lock)
     await folder.#write(SETTINGS_FILE, { format: 1, experiment: 'depth', ...settings })
     return folder
@@ -131,14 +136,26 @@ async function readSettings(path: string): Promise<ExperimentSettings | undefine
     const { data, preset, set, configurations, beginnings, seeds } = settingsSchema.parse(JSON.parse(text))
     return { data, preset, set, configurations, beginnings, seeds }
   } catch (error) {
-    throw new TrainError('USAGE', `${shownPath(file)} cannot be read, so the experiment cannot go on: name another folder with --out`, { cause: error })
+    throw new TrainError('USAGE', `${shownPath(file)} cannot be read, so the experiment cannot go on: name another folder with --out`, {
+      cause: error,
+    })
   }
+}
+
+/** A folder of somebody's own is left alone; one that was only just begun holds the lock. */
+async function requireEmpty(path: string): Promise<void> {
+  const names = await readdir(path).catch((): string[] => [])
+  if (names.every((name) => name === LOCK_FILE || name.includes(PARTIAL))) return
+  throw new TrainError('USAGE', `${shownPath(path)} is not empty, and no experiment: name an empty or a new folder with --out`)
 }
 
 /** Seeds, configurations and beginnings may be others at every start: what is there already is not trained again. */
 function requireSame(found: ExperimentIdentity, asked: ExperimentIdentity, path: string): void {
   const differences = (['data', 'preset', 'set'] as const).filter((key) => JSON.stringify(found[key]) !== JSON.stringify(asked[key]))
   if (differences.length === 0) return
-  const told = differences.map((key) => `--${key} was ${key === 'set' ? (found.set.join(' ') || 'not said') : found[key]}`)
-  throw new TrainError('USAGE', `${shownPath(path)} holds another experiment (${told.join(', ')}): say the same again, or name another folder with --out`)
+  const told = differences.map((key) => `--${key} was ${key === 'set' ? found.set.join(' ') || 'not said' : found[key]}`)
+  throw new TrainError(
+    'USAGE',
+    `${shownPath(path)} holds another experiment (${told.join(', ')}): say the same again, or name another folder with --out`,
+  )
 }

@@ -1,3 +1,4 @@
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { BEGINNINGS, CONFIGURATIONS, type PlanChoice } from './training-plan.js'
 
 /** What an experiment is asked for, and what it is when nothing is said. Pure. */
@@ -19,9 +20,33 @@ export interface ExperimentSettings extends ExperimentIdentity, PlanChoice {}
 const SEEDS: Record<Preset, readonly number[]> = { fast: [1], full: [1, 2, 3] }
 
 /** The settings that options leave open. */
-export function completeSettings({ data = 'digits', preset = 'fast', set = [], ...choice }: Partial<ExperimentSettings>): ExperimentSettings {
+export function completeSettings({
+  data = 'digits',
+  preset = 'fast',
+  set = [],
+  ...choice
+}: Partial<ExperimentSettings>): ExperimentSettings {
   const { configurations = CONFIGURATIONS, beginnings = BEGINNINGS, seeds = SEEDS[preset] } = choice
   return { data, preset, set, configurations, beginnings, seeds }
+}
+
+/** What the experiment decides itself, and the option that says it. */
+const OWN_KEYS: readonly (readonly [path: string, instead: string])[] = [
+  ['name', 'it follows from configuration, initialization and seed'],
+  ['seed', 'say --seeds'],
+  ['model.name', 'say --configurations'],
+  ['initialization', 'say --initializations'],
+  ['data.train', 'say --data'],
+  ['data.validation', 'say --data'],
+]
+
+/** @throws TrainError USAGE for a --set that would be overridden */
+export function requireFreeKeys(set: readonly string[]): void {
+  for (const text of set) {
+    const path = text.slice(0, Math.max(0, text.indexOf('='))).trim()
+    const own = OWN_KEYS.find(([key]) => path === key || path.startsWith(`${key}.`))
+    if (own !== undefined) throw new TrainError('USAGE', `--set ${text}: the experiment sets ${own[0]} itself: ${own[1]}`)
+  }
 }
 
 /** The recipe of a preset, by its name among the project's. */
@@ -51,7 +76,8 @@ export function pictureSettings(
 ): string[] {
   const { inputSize, flip } = data === 'digits' ? DIGITS : data === 'emoji' ? EMOJI : FOLDER
   const size = inputSize[preset]
-  const augmented = preset === 'full' ? [`data.augment.shortSide=${String(Math.round(size * SHORT_SIDE_RATIO))}`, `data.augment.flip=${String(flip)}`] : []
+  const augmented =
+    preset === 'full' ? [`data.augment.shortSide=${String(Math.round(size * SHORT_SIDE_RATIO))}`, `data.augment.flip=${String(flip)}`] : []
   return [
     `data.train=${JSON.stringify(train)}`,
     `data.validation=${validation === null ? '{split: 0.1}' : JSON.stringify(validation)}`,

@@ -76,10 +76,15 @@ function normalization(figures: Figures): Finding {
 /** One configuration against the next shallower one, both from A, with the same steps behind them. */
 function step(figures: Figures, claim: string, deep: Configuration, shallow: Configuration): Finding {
   const compared = figures.compare([deep, 'from-a'], [shallow, 'from-a'])
-  const [left, right] = [configurationLetter(deep), configurationLetter(shallow)]
-  if (compared === undefined) return unmeasured(claim, `${left} and ${right} from A, trained to their end`)
+  const [left, right] = [fromA(deep), fromA(shallow)]
+  if (compared === undefined) return unmeasured(claim, `${left} and ${right}, trained to their end`)
   const verdict = { left: 'seen', right: 'not seen', neither: 'not told apart' } as const
-  return { claim, verdict: verdict[compared.better], sentences: [comparisonSentence(`${left} from A`, `${right} from A`, compared, figures)] }
+  return { claim, verdict: verdict[compared.better], sentences: [comparisonSentence(left, right, compared, figures)] }
+}
+
+/** A from A has gone on for as many steps again, as the deeper ones have A's steps behind them. */
+function fromA(configuration: Configuration): string {
+  return configuration === 'vgg-a' ? 'A going on' : `${configurationLetter(configuration)} from A`
 }
 
 function saturation(figures: Figures): Finding {
@@ -90,12 +95,16 @@ function saturation(figures: Figures): Finding {
   if (compared.better === 'left') return { claim, verdict: 'not seen', sentences }
   const gain = figures.compare(['vgg-d', 'from-a'], ['vgg-a', 'from-a'])
   if (gain?.better === 'left') return { claim, verdict: 'seen', sentences }
-  return { claim, verdict: 'not told apart', sentences: [...sentences, 'But D did not come out better than A either, so there was no gain that could end.'] }
+  return {
+    claim,
+    verdict: 'not told apart',
+    sentences: [...sentences, 'But D did not come out better than A either, so there was no gain that could end.'],
+  }
 }
 
 function stalling(figures: Figures, beginning: Beginning, claim: string): Finding {
   const measured = DEEP.map((configuration) => figures.of(configuration, beginning)).filter((results) => results.length > 0)
-  if (measured.length === 0) return unmeasured(claim, `a deep configuration from ${beginning}`)
+  if (measured.length === 0) return unmeasured(claim, `one of B to E from ${beginningTitle('vgg-b', beginning)}`)
   const fates = measured.map((results) => results.map((result) => fateOf(result, figures.chance)))
   const held = fates.flat().filter((fate) => fate !== 'learns').length
   const verdict = held === fates.flat().length ? 'seen' : held === 0 ? 'not seen' : 'partly seen'
@@ -120,10 +129,15 @@ function advantage(figures: Figures): Finding {
     })
     return all.sort((one, other) => one.comparison.right - other.comparison.right).slice(0, 1)
   })
-  if (compared.length === 0) return unmeasured(claim, 'a deep configuration from A and from random weights')
+  if (compared.length === 0) return unmeasured(claim, 'one of B to E both from A and from random weights, trained to their end')
   const sentences = compared.map(({ configuration, beginning, comparison }) => {
     const letter = configurationLetter(configuration)
-    return comparisonSentence(`${letter} from A`, `${letter} from its best random beginning (${beginningTitle(configuration, beginning)})`, comparison, figures)
+    return comparisonSentence(
+      `${letter} from A`,
+      `${letter} from its best random beginning (${beginningTitle(configuration, beginning)})`,
+      comparison,
+      figures,
+    )
   })
   return { claim, verdict: together(compared.map(({ comparison }) => comparison.better)), sentences }
 }
@@ -138,7 +152,7 @@ function together(outcomes: readonly Comparison['better'][]): Verdict {
 function glorot(figures: Figures): Finding {
   const claim = "With Glorot's random weights the deep ones learn without A (the paper's afterthought)."
   const measured = DEEP.flatMap((configuration) => figures.of(configuration, 'glorot'))
-  if (measured.length === 0) return unmeasured(claim, 'a deep configuration from Glorot')
+  if (measured.length === 0) return unmeasured(claim, 'one of B to E from Glorot')
   const fates = measured.map((result) => fateOf(result, figures.chance))
   const learned = fates.filter((fate) => fate === 'learns').length
   const verdict = learned === fates.length ? 'seen' : learned === 0 ? 'not seen' : 'partly seen'
@@ -154,8 +168,11 @@ function comparisonSentence(left: string, right: string, { difference, margin, .
   const word = { left: 'less', right: 'more', neither: 'which is not told apart' }[errors.better]
   const gap = `${points(difference)} points ${difference < 0 ? 'less' : 'more'}`
   const outcome = errors.better === 'neither' ? `${gap}, ${word}` : gap
-  const spread = figures.seeds > 1 ? `the spread of ${String(figures.seeds)} seeds and of ${String(figures.chance.pictures)} pictures is` : `${String(figures.chance.pictures)} pictures alone, on one seed, leave`
-  return `${left} errs on ${points(errors.left)} %, ${right} on ${points(errors.right)} %: ${outcome} (${spread} ${points(margin)}).`
+  const spread =
+    figures.seeds > 1
+      ? `the spread of ${String(figures.seeds)} seeds and of ${String(figures.chance.pictures)} pictures is`
+      : `${String(figures.chance.pictures)} pictures alone, on one seed, leave`
+  return `Error ${points(errors.left)} % for ${left}, ${points(errors.right)} % for ${right}: ${outcome} (${spread} ${points(margin)}).`
 }
 
 function seeds(count: number): string {

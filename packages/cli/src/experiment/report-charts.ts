@@ -60,7 +60,11 @@ export function signalChart({ signals }: DepthReport): string {
       activation === null || input === null || activation === 0 ? null : activation / input
     return { configuration, beginning, points: [['input', 1], ...layers.map(({ layer, activation }): Point => [layer, scale(activation)])] }
   })
-  return draw(curves, { title: 'Activations at initialization (root mean square, input = 1)', x: { name: '', type: 'category' }, y: { type: 'log' } })
+  return draw(curves, {
+    title: 'Activations at initialization (root mean square, input = 1)',
+    x: { name: '', type: 'category' },
+    y: { type: 'log' },
+  })
 }
 
 function curvesOf(trainings: readonly TrainingResult[], pointsOf: (training: TrainingResult) => readonly Point[]): Curve[] {
@@ -146,5 +150,7 @@ function optionOf(curves: readonly Curve[], shown: readonly Configuration[], { t
 
 /** 0.001 as 1e-3, 250 as 250. */
 function shortNumber(value: number): string {
-  return value !== 0 && (Math.abs(value) < 0.01 || Math.abs(value) >= 10_000) ? value.toExponential(0) : String(Number(value.toPrecision(3)))
+  return value !== 0 && (Math.abs(value) < 0.01 || Math.abs(value) >= 10_000)
+    ? value.toExponential(0)
+    : String(Number(value.toPrecision(3)))
 }

@@ -1,12 +1,15 @@
 import { count, percent, significant } from '../terminal/units.js'
 import type { DepthReport } from './depth-report.js'
 import { errorCell, fateCell, paperCell } from './report-table.js'
-import { beginningTitle, configurationLetter } from './training-plan.js'
+import { BEGINNINGS, beginningTitle, CONFIGURATIONS, configurationLetter } from './training-plan.js'
+import { fateOf } from './training-result.js'
 
 /** The report as Markdown. Pure. */
 
 /** Files of the figures, beside report.md. */
 export const FIGURES = { loss: 'loss.svg', top1: 'top1.svg', signal: 'signal.svg' } as const
+
+type Signal = DepthReport['signals'][number]
 
 /** With so many classes or fewer, five guesses are all of them. */
 const TOP5_CLASSES = 5
@@ -45,8 +48,23 @@ function heading({ settings, yardsticks, trainings }: DepthReport): string[] {
 }
 
 /** The command line that these settings stand for. */
-export function commandOf({ data, preset, seeds, set }: DepthReport['settings']): string {
-  return ['lockstep experiment depth', `--data ${data}`, `--preset ${preset}`, `--seeds ${seeds.join(',')}`, ...set.map((one) => `--set '${one}'`)].join(' ')
+export function commandOf({ data, preset, seeds, set, configurations, beginnings }: DepthReport['settings']): string {
+  const whole = <Item>(some: readonly Item[], all: readonly Item[]): boolean => all.every((item) => some.includes(item))
+  return [
+    'lockstep experiment depth',
+    `--data ${quoted(data)}`,
+    `--preset ${preset}`,
+    `--seeds ${seeds.join(',')}`,
+    ...(whole(configurations, CONFIGURATIONS)
+      ? []
+      : [`--configurations ${configurations.map(configurationLetter).join(',').toLowerCase()}`]),
+    ...(whole(beginnings, BEGINNINGS) ? [] : [`--initializations ${beginnings.join(',')}`]),
+    ...set.map((one) => `--set ${quoted(one)}`),
+  ].join(' ')
+}
+
+function quoted(word: string): string {
+  return /^[\w./,=:-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
 function findingLines({ findings }: DepthReport): string[] {
@@ -81,17 +99,32 @@ function errorLines({ rows, yardsticks }: DepthReport): string[] {
       count(Math.round(row.imagesPerSecond)),
     ),
   )
-  const yardstick = (name: string, top1: number, seconds: string): string[] => cells(name, '–', percent(1 - top1), '–', '–', '–', '–', seconds, '–')
+  const yardstick = (name: string, top1: number, seconds: string): string[] =>
+    cells(name, '–', percent(1 - top1), '–', '–', '–', '–', seconds, '–')
   return [
     '## Errors, beside the paper’s table 3',
     '',
     `Ours: errors after the last step, mean over the seeds (least–most). The paper’s: top-1 / top-5 in per cent on ImageNet, one network, one test scale; S is the training scale. \`stalls\`: no evaluation was above chance; \`diverges\`: a loss or weight was not finite. Seconds are those of steps and evaluations.`,
     '',
     ...markdownTable(
-      cells('configuration', 'first weights', 'top-1 error', 'top-5 error', 'paper, S = 256', 'paper, S ∈ [256, 512]', 'outcome', 'seconds', 'images/s'),
+      cells(
+        'configuration',
+        'first weights',
+        'top-1 error',
+        'top-5 error',
+        'paper, S = 256',
+        'paper, S ∈ [256, 512]',
+        'outcome',
+        'seconds',
+        'images/s',
+      ),
       [
         ...body,
-        yardstick(`nearest neighbour on pixels (${String(nearestNeighbour.side)}×${String(nearestNeighbour.side)})`, nearestNeighbour.top1, nearestNeighbour.seconds.toFixed(0)),
+        yardstick(
+          `nearest neighbour on pixels (${String(nearestNeighbour.side)}×${String(nearestNeighbour.side)})`,
+          nearestNeighbour.top1,
+          nearestNeighbour.seconds.toFixed(0),
+        ),
         yardstick('always the largest class', chance.top1, '–'),
       ],
     ),
@@ -99,18 +132,32 @@ function errorLines({ rows, yardsticks }: DepthReport): string[] {
   ]
 }
 
-function signalLines({ signals }: DepthReport): string[] {
-  const deepest = signals.at(-1)?.configuration
-  const own = signals.filter(({ configuration }) => configuration === deepest)
+function signalLines({ signals, trainings, yardsticks }: DepthReport): string[] {
+  const outcome = ({ configuration, beginning, seed }: Signal): string => {
+    const training = trainings.find((one) => one.configuration === configuration && one.beginning === beginning && one.seed === seed)
+    return training === undefined ? '–' : fateOf(training, yardsticks.chance)
+  }
   return [
     '## Where the signal dies',
     '',
     'Root mean squares at initialization, on the first micro-batch of the first seed, dropout on. The signal *dies* at the first layer whose ' +
       'output is below a thousandth of the input’s scale, and *explodes* at the first one above a thousand times. *Change* is what a step ' +
-      'alters of a kernel, learning rate × gradient / kernel: at 10⁻⁷ it takes millions of steps to be another network.',
+      'alters of a kernel, learning rate × gradient / kernel: at 10⁻⁷ it takes millions of steps to be another network. Scale is not all: ' +
+      'a network whose signal lives can stall for other reasons, a rate too large for it among them.',
+    '',
+    ...BEGINNINGS.flatMap((beginning) => deathSentence(signals.filter((signal) => signal.beginning === beginning))),
     '',
     ...markdownTable(
-      ['configuration', 'first weights', 'dies at', 'explodes at', 'logits / input', 'largest change', 'change of the first kernel'],
+      [
+        'configuration',
+        'first weights',
+        'dies at',
+        'explodes at',
+        'logits / input',
+        'largest change',
+        'change of the first kernel',
+        'outcome',
+      ],
       signals.map((signal) => [
         configurationLetter(signal.configuration),
         beginningTitle(signal.configuration, signal.beginning),
@@ -119,25 +166,45 @@ function signalLines({ signals }: DepthReport): string[] {
         figure(signal.logits),
         figure(signal.largestChange),
         figure(signal.firstChange),
+        outcome(signal),
       ]),
     ),
     '',
     `![Scale of activations by layer](${FIGURES.signal})`,
     '',
-    ...(deepest === undefined
-      ? []
-      : [
-          `Layer by layer in ${configurationLetter(deepest)}, activation / gradient:`,
-          '',
-          ...markdownTable(
-            ['layer', ...own.map(({ configuration, beginning }) => beginningTitle(configuration, beginning))],
-            (own[0]?.layers ?? []).map(({ layer }, index) => [
-              layer,
-              ...own.map(({ layers }) => `${figure(layers[index]?.activation ?? null)} / ${figure(layers[index]?.gradient ?? null)}`),
-            ]),
-          ),
-          '',
-        ]),
+    ...layerLines(signals),
+  ]
+}
+
+/** `- random, N(0, 0.01²): dies in A at block3_conv1, in B at block2_conv1.` */
+function deathSentence(signals: readonly Signal[]): string[] {
+  const [first] = signals
+  if (first === undefined) return []
+  const places = (of: 'dies' | 'explodes'): string =>
+    signals
+      .flatMap((signal) => (signal[of] === null ? [] : [`in ${configurationLetter(signal.configuration)} at ${signal[of]}`]))
+      .join(', ')
+  const [dead, exploded] = [places('dies'), places('explodes')]
+  const said = [...(dead === '' ? [] : [`dies ${dead}`]), ...(exploded === '' ? [] : [`explodes ${exploded}`])]
+  return [`- *${beginningTitle('vgg-b', first.beginning)}*: ${said.length === 0 ? 'neither dies nor explodes anywhere' : said.join('; ')}.`]
+}
+
+/** Every layer of the deepest network measured. */
+function layerLines(signals: readonly Signal[]): string[] {
+  const deepest = signals.at(-1)?.configuration
+  if (deepest === undefined) return []
+  const own = signals.filter(({ configuration }) => configuration === deepest)
+  return [
+    `Layer by layer in ${configurationLetter(deepest)}, activation / gradient:`,
+    '',
+    ...markdownTable(
+      ['layer', ...own.map(({ configuration, beginning }) => beginningTitle(configuration, beginning))],
+      (own[0]?.layers ?? []).map(({ layer }, index) => [
+        layer,
+        ...own.map(({ layers }) => `${figure(layers[index]?.activation ?? null)} / ${figure(layers[index]?.gradient ?? null)}`),
+      ]),
+    ),
+    '',
   ]
 }
 

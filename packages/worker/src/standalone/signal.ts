@@ -14,7 +14,10 @@ import type { SignalReport, SignalRequest, StandaloneProgress } from './messages
  * backward through its network, with dropout, as the first step of its training would.
  * @throws TrainError DATA_MISSING, DATA_CORRUPT, CHECKPOINT_INVALID, CHECKPOINT_MISMATCH, ENGINE_UNAVAILABLE
  */
-export async function measureSignals({ recipes }: SignalRequest, onProgress: (progress: StandaloneProgress) => void): Promise<SignalReport[]> {
+export async function measureSignals(
+  { recipes }: SignalRequest,
+  onProgress: (progress: StandaloneProgress) => void,
+): Promise<SignalReport[]> {
   const reports: SignalReport[] = []
   for (const recipe of recipes) {
     reports.push(await measureSignal(recipe))
