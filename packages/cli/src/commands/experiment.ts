@@ -5,8 +5,6 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { DepthReport } from '../experiment/depth-report.js'
 import { ExperimentFolder } from '../experiment/experiment-folder.js'
 import { completeSettings, PRESETS, requireFreeKeys, type ExperimentSettings } from '../experiment/experiment-settings.js'
-import { runDepthExperiment } from '../experiment/depth-experiment.js'
-import { writeReport } from '../experiment/report-files.js'
 import { BEGINNINGS, CONFIGURATIONS, type Beginning, type Configuration } from '../experiment/training-plan.js'
 import { addExample, addJsonOption, addSetOption } from '../options.js'
 import { interruptibleWork } from '../standalone-work.js'
@@ -59,6 +57,9 @@ async function runDepth(options: DepthOptions): Promise<void> {
   const settings = completeSettings({ ...before, ...said })
   const folder = await ExperimentFolder.open(out, settings, options)
   try {
+    // loaded late, so that help and wrong options are quick
+    const { runDepthExperiment } = await import('../experiment/depth-experiment.js')
+    const { writeReport } = await import('../experiment/report-files.js')
     const narrator = new Narrator({ silent: options.json })
     const announcement = 'stopping after a checkpoint; go on later with --resume'
     const report = await interruptibleWork((signal) => runDepthExperiment(settings, folder, narrator, signal), announcement)

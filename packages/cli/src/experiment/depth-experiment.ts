@@ -18,11 +18,11 @@ import { measureYardsticks, type DataYardsticks } from './data-yardsticks.js'
 import { depthReport, type DepthReport } from './depth-report.js'
 import type { ExperimentFolder } from './experiment-folder.js'
 import { pictureSettings, presetRecipe, type ExperimentSettings } from './experiment-settings.js'
-import { runTraining } from './experiment-training.js'
+import { runTraining, unbegun } from './experiment-training.js'
 import { secondsLeft } from './remaining-time.js'
 import type { MeasuredSignal } from './signal-fate.js'
 import { beginningTitle, configurationTitle, planTrainings, settingsOf, type PlannedTraining } from './training-plan.js'
-import { fateOf, finalEvaluation, type TrainingResult } from './training-result.js'
+import { bestOf, fateOf, finalEvaluation, type TrainingResult } from './training-result.js'
 
 /** A training with its recipe and its size. */
 interface ReadyTraining {
@@ -46,7 +46,9 @@ export async function runDepthExperiment(
   try {
     narrator.act('The pictures')
     const pictures = await preparePictures(settings, narrator, signal)
-    const plan = await Promise.all(planTrainings(settings).map((training) => recipeOf(training, settings, pictures, folder)))
+    const recipeFor: RecipeFor = (training, source) => loadExperimentRecipe(training, source, { settings, pictures, folder })
+    // all of them, so that a wrong --set is told before anything is done
+    const plan = await Promise.all(planTrainings(settings).map(async (training) => ({ training, recipe: await recipeFor(training, null) })))
     const yardsticks = await yardsticksOf(plan, folder, narrator, signal)
     const { chance, nearestNeighbour, classes } = yardsticks
     narrator.line(
@@ -57,10 +59,10 @@ export async function runDepthExperiment(
     )
 
     narrator.act(`${count(plan.length)} trainings in ${shownPath(folder.path)}`)
-    const trainings = await trainAll(withWork(plan, classes, yardsticks), { folder, yardsticks, signal }, narrator)
+    const trainings = await trainAll(withWork(plan, yardsticks), { folder, yardsticks, signal, recipeFor }, narrator)
 
     narrator.act('The signal at initialization')
-    const signals = await signalsOf(plan, folder, narrator, signal)
+    const signals = await signalsOf(trainings, { folder, yardsticks, signal, recipeFor }, narrator)
 
     const recipe = plan[0]?.recipe
     invariant(recipe !== undefined, 'an experiment has trainings')
@@ -86,16 +88,17 @@ async function preparePictures({ data }: ExperimentSettings, narrator: Narrator,
   return made
 }
 
-async function recipeOf(
+/** @param source id of the training whose layers it begins with; null: none, or not known yet */
+type RecipeFor = (training: PlannedTraining, source: string | null) => Promise<Recipe>
+
+async function loadExperimentRecipe(
   training: PlannedTraining,
-  settings: ExperimentSettings,
-  pictures: Pictures,
-  folder: ExperimentFolder,
-): Promise<{ training: PlannedTraining; recipe: Recipe }> {
-  const checkpoint = training.after === null ? null : bestCheckpoint(folder.runPath(training.after))
+  source: string | null,
+  { settings, pictures, folder }: { settings: ExperimentSettings; pictures: Pictures; folder: ExperimentFolder },
+): Promise<Recipe> {
+  const checkpoint = source === null ? null : bestCheckpoint(folder.runPath(source))
   const set = [...pictureSettings(settings, pictures), ...settings.set, ...settingsOf(training, checkpoint)]
-  const { recipe } = await loadRecipe(recipeFile(presetRecipe(settings.preset)), { set })
-  return { training, recipe }
+  return (await loadRecipe(recipeFile(presetRecipe(settings.preset)), { set })).recipe
 }
 
 /** A split is keyed by the seed, so that every seed has test pictures of its own; what is told then are means. */
@@ -130,8 +133,7 @@ async function yardsticksOf(
 
 function withWork(
   plan: readonly { readonly training: PlannedTraining; readonly recipe: Recipe }[],
-  classes: number,
-  { trainPictures }: DataYardsticks,
+  { trainPictures, classes }: DataYardsticks,
 ): ReadyTraining[] {
   return plan.map((ready) => {
     const { macs } = describeNetwork(networkOf(ready.recipe.model, classes))
@@ -143,14 +145,12 @@ interface Conditions {
   readonly folder: ExperimentFolder
   readonly yardsticks: DataYardsticks
   readonly signal: AbortSignal | undefined
+  readonly recipeFor: RecipeFor
 }
 
 /** What is over already is not done again. */
-async function trainAll(
-  plan: readonly ReadyTraining[],
-  { folder, yardsticks, signal }: Conditions,
-  narrator: Narrator,
-): Promise<TrainingResult[]> {
+async function trainAll(plan: readonly ReadyTraining[], conditions: Conditions, narrator: Narrator): Promise<TrainingResult[]> {
+  const { folder, yardsticks, signal } = conditions
   const known = new Map<string, TrainingResult>()
   for (const { training } of plan) {
     const result = await folder.result(training.id)
@@ -159,33 +159,42 @@ async function trainAll(
   if (known.size > 0) narrator.line(`   ${count(known.size)} of them are there already`)
   const results: TrainingResult[] = []
   const timed: { work: number; seconds: number }[] = []
-  for (const [index, { training, recipe }] of plan.entries()) {
-    const before = known.get(training.id)
+  for (const [index, ready] of plan.entries()) {
+    const before = known.get(ready.training.id)
     if (before !== undefined) {
       results.push(before)
       continue
     }
     if (signal?.aborted === true) throw new TrainError('INTERRUPTED', 'stopped between two trainings')
-    const name = `${String(index + 1).padStart(3)}/${String(plan.length)}  ${titleOf(training)}`
+    const name = `${String(index + 1).padStart(3)}/${String(plan.length)}  ${titleOf(ready.training)}`
     narrator.status(name)
     const started = performance.now()
-    const result = await runTraining({ training, recipe, classes: yardsticks.classes, folder, signal }, narrator)
+    const result = await trainOne(ready, results, conditions, narrator)
     await folder.writeResult(result)
     results.push(result)
     timed.push({ work: result.work, seconds: (performance.now() - started) / 1000 })
-    const left = plan.slice(index + 1).filter((one) => !known.has(one.training.id))
-    const rest =
-      left.length === 0
-        ? ''
-        : ` · about ${duration(
-            secondsLeft(
-              timed,
-              left.map(({ work }) => work),
-            ),
-          )} left`
+    const left = plan.slice(index + 1).filter(({ training }) => !known.has(training.id))
+    const seconds = secondsLeft(
+      timed,
+      left.map(({ work }) => work),
+    )
+    const rest = left.length === 0 ? '' : ` · about ${duration(seconds)} left`
     narrator.line(`${name}: ${wordsOf(result, yardsticks)} in ${result.seconds.toFixed(0)} s${rest}`)
   }
   return results
+}
+
+async function trainOne(
+  { training, recipe }: ReadyTraining,
+  before: readonly TrainingResult[],
+  { folder, yardsticks, signal, recipeFor }: Conditions,
+  narrator: Narrator,
+): Promise<TrainingResult> {
+  const { classes } = yardsticks
+  if (training.after.length === 0) return await runTraining({ training, recipe, source: null, classes, folder, signal }, narrator)
+  const source = bestOf(before.filter(({ id }) => training.after.includes(id)))
+  if (source === undefined) return unbegun({ training, recipe, classes })
+  return await runTraining({ training, recipe: await recipeFor(training, source.id), source: source.id, classes, folder, signal }, narrator)
 }
 
 function titleOf({ configuration, beginning, seed }: PlannedTraining): string {
@@ -197,32 +206,29 @@ function wordsOf(result: TrainingResult, { chance }: DataYardsticks): string {
   return top1 === undefined ? `diverges at step ${String(result.steps + 1)}` : `top-1 ${percent(top1)}, ${fateOf(result, chance)}`
 }
 
-/** Measured on the first seed, once every checkpoint that networks begin with is there. */
+/** Of the first seed's trainings, once every checkpoint that networks begin with is there. */
 async function signalsOf(
-  plan: readonly { readonly training: PlannedTraining; readonly recipe: Recipe }[],
-  folder: ExperimentFolder,
+  trainings: readonly TrainingResult[],
+  { folder, signal, recipeFor }: Conditions,
   narrator: Narrator,
-  signal: AbortSignal | undefined,
 ): Promise<readonly MeasuredSignal[]> {
-  const seed = plan[0]?.training.seed
-  const measured = plan.filter(({ training }) => training.seed === seed)
+  const seed = trainings[0]?.seed
+  const measured = trainings.filter((training) => training.seed === seed && (training.after.length === 0 || training.source !== null))
   const known = await folder.signals()
-  const isSame = known?.map(nameOf).join() === measured.map(({ training }) => nameOf(training)).join()
-  if (known !== undefined && isSame) return known
-  const onProgress = ({ done, total }: { done: number; total: number }): void => narrator.progress(done, total, 'networks measured')
+  if (known?.map(nameOf).join() === measured.map(nameOf).join()) return known
+  const recipes = await Promise.all(measured.map((training) => recipeFor(training, training.source)))
   const reports = await measureInitialSignals({
-    recipes: measured.map(({ recipe }) => recipe),
+    recipes,
     computeThreads: 1,
     logFile: join(folder.path, 'measured', 'signals.log'),
-    onProgress,
+    onProgress: ({ done, total }) => narrator.progress(done, total, 'networks measured'),
     signal,
   })
   narrator.settle()
-  const signals = measured.map(({ training, recipe }, index): MeasuredSignal => {
-    const report = reports[index]
-    invariant(report !== undefined, 'every recipe has its signal')
-    const { configuration, beginning } = training
-    return { configuration, beginning, seed: training.seed, learningRate: recipe.learningRate.initial, ...report }
+  const signals = measured.map(({ configuration, beginning }, index): MeasuredSignal => {
+    const [report, recipe] = [reports[index], recipes[index]]
+    invariant(report !== undefined && recipe !== undefined && seed !== undefined, 'every recipe has its signal')
+    return { configuration, beginning, seed, learningRate: recipe.learningRate.initial, ...report }
   })
   await folder.writeSignals(signals)
   return signals

@@ -13,7 +13,7 @@ export interface DepthReport {
   readonly format: 1
   readonly experiment: 'depth'
   readonly settings: ExperimentSettings
-  /** Of A from He on the first seed; the others differ in model, seed and initialization alone. */
+  /** Of the first training; the others differ in name, model, seed and initialization alone. */
   readonly recipe: Recipe
   readonly yardsticks: DataYardsticks
   readonly rows: readonly ReportRow[]

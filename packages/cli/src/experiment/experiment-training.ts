@@ -18,6 +18,8 @@ import type { TrainingResult } from './training-result.js'
 export interface ExperimentTraining {
   readonly training: PlannedTraining
   readonly recipe: Recipe
+  /** Id of the training whose layers it begins with, or null. */
+  readonly source: string | null
   readonly classes: number
   readonly folder: ExperimentFolder
   readonly signal: AbortSignal | undefined
@@ -29,7 +31,7 @@ export interface ExperimentTraining {
  * @throws TrainError as `train` does; INTERRUPTED when the signal came
  */
 export async function runTraining(order: ExperimentTraining, narrator: Narrator): Promise<TrainingResult> {
-  const { training, recipe, classes, folder, signal } = order
+  const { training, recipe, source, classes, folder, signal } = order
   const path = folder.runPath(training.id)
   const stopped = `stopped in ${training.id}; go on with: lockstep experiment depth --out ${folder.path} --resume`
   let ended: { readonly diverged: string | null; readonly stateDigest: string | null }
@@ -45,7 +47,7 @@ export async function runTraining(order: ExperimentTraining, narrator: Narrator)
   }
   const course = courseOf(parseMetrics(await readFile(join(path, METRICS_FILE), 'utf8')))
   const { parameters, macs } = describeNetwork(networkOf(recipe.model, classes))
-  return { ...training, ...course, ...ended, parameters, work: macs * recipe.batch.global * course.steps }
+  return { ...training, source, ...course, ...ended, parameters, work: macs * recipe.batch.global * course.steps }
 }
 
 async function eventsOf({ recipe, training, folder, signal }: ExperimentTraining, path: string): Promise<AsyncIterable<TrainEvent>> {
@@ -58,4 +60,13 @@ async function eventsOf({ recipe, training, folder, signal }: ExperimentTraining
   // stopped before its first checkpoint: nothing of it is worth keeping
   await folder.forgetRun(training.id)
   return train(recipe, { runDirectory: path, ...options })
+}
+
+/** What comes of a training whose beginning there is not: every A of its seed diverged. */
+export function unbegun({ training, recipe, classes }: Pick<ExperimentTraining, 'training' | 'recipe' | 'classes'>): TrainingResult {
+  const { parameters } = describeNetwork(networkOf(recipe.model, classes))
+  return {
+    ...{ ...training, source: null, ...courseOf([]), parameters, work: 0, stateDigest: null },
+    diverged: `every training of A that it may begin with diverged (${training.after.join(', ')})`,
+  }
 }

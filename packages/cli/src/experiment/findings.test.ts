@@ -1,14 +1,25 @@
 import { describe, expect, it } from 'vitest'
 import { findingsOf, type Verdict } from './findings.js'
 import type { Beginning, Configuration } from './training-plan.js'
-import { chanceCeiling, fateOf, type TrainingResult } from './training-result.js'
+import { bestOf, chanceCeiling, fateOf, type TrainingResult } from './training-result.js'
 
 const CHANCE = { top1: 0.1, pictures: 1000 }
 
 /** Trainings of one kind, a seed each, by their last top-1; `diverged` for one that did not get there. */
 function trained(configuration: Configuration, beginning: Beginning, ...top1s: (number | 'diverged')[]): TrainingResult[] {
   return top1s.map((top1, index) => ({
-    ...{ id: '', configuration, beginning, seed: index + 1, after: null, steps: 10, losses: [], seconds: 1, imagesPerSecond: 1 },
+    ...{
+      id: '',
+      configuration,
+      beginning,
+      seed: index + 1,
+      after: [],
+      source: null,
+      steps: 10,
+      losses: [],
+      seconds: 1,
+      imagesPerSecond: 1,
+    },
     ...{ parameters: 1, work: 1, stateDigest: null },
     diverged: top1 === 'diverged' ? 'loss was NaN' : null,
     evaluations: [{ step: 5, loss: 1, top1: 0.1, top5: 1 }, ...(top1 === 'diverged' ? [] : [{ step: 10, loss: 1, top1, top5: 1 }])],
@@ -51,10 +62,10 @@ describe('the fate of a training', () => {
 
 describe('findings', () => {
   it.each<[string, RegExp, TrainingResult[], Verdict]>([
-    ['LRN worse', LRN, [...trained('vgg-a', 'he', 0.95, 0.95), ...trained('vgg-a-lrn', 'he', 0.85, 0.86)], 'seen'],
-    ['LRN the same', LRN, [...trained('vgg-a', 'he', 0.95, 0.95), ...trained('vgg-a-lrn', 'he', 0.95, 0.945)], 'not told apart'],
-    ['LRN better', LRN, [...trained('vgg-a', 'he', 0.85, 0.86), ...trained('vgg-a-lrn', 'he', 0.95, 0.95)], 'not seen'],
-    ['LRN not trained', LRN, trained('vgg-a', 'he', 0.85), 'not measured'],
+    ['LRN worse', LRN, [...trained('vgg-a', 'glorot', 0.95, 0.95), ...trained('vgg-a-lrn', 'glorot', 0.85, 0.86)], 'seen'],
+    ['LRN the same', LRN, [...trained('vgg-a', 'glorot', 0.95, 0.95), ...trained('vgg-a-lrn', 'glorot', 0.95, 0.945)], 'not told apart'],
+    ['LRN better', LRN, [...trained('vgg-a', 'glorot', 0.85, 0.86), ...trained('vgg-a-lrn', 'glorot', 0.95, 0.95)], 'not seen'],
+    ['LRN not trained', LRN, trained('vgg-a', 'glorot', 0.85), 'not measured'],
     ['B better', B_A, [...trained('vgg-a', 'from-a', 0.9, 0.9), ...trained('vgg-b', 'from-a', 0.97, 0.98)], 'seen'],
     ['B worse', B_A, [...trained('vgg-a', 'from-a', 0.97, 0.98), ...trained('vgg-b', 'from-a', 0.9, 0.9)], 'not seen'],
     ['B and A from He alone', B_A, [...trained('vgg-a', 'he', 0.9), ...trained('vgg-b', 'he', 0.97)], 'not measured'],
@@ -132,5 +143,16 @@ describe('findings', () => {
     const findings = findingsOf([], CHANCE)
     expect(findings.length).toBeGreaterThan(8)
     expect(findings.every((finding) => finding.verdict === 'not measured')).toBe(true)
+  })
+})
+
+describe('the best of several trainings', () => {
+  it.each([
+    ['the one with the highest top-1', [0.5, 0.9, 0.7], 2],
+    ['the first of equals', [0.9, 0.9], 1],
+    ['never one that diverged', ['diverged', 0.1], 2],
+    ['none', ['diverged', 'diverged'], undefined],
+  ] as const)('is %s', (_, top1s, seed) => {
+    expect(bestOf(trained('vgg-a', 'he', ...top1s))?.seed).toBe(seed)
   })
 })

@@ -1,6 +1,6 @@
 import { compareErrors, type Comparison } from './comparison.js'
 import { fateOf, finalEvaluation, type Chance, type TrainingResult } from './training-result.js'
-import { beginningTitle, configurationLetter, type Beginning, type Configuration } from './training-plan.js'
+import { beginningTitle, configurationLetter, PLAIN_BEGINNING, type Beginning, type Configuration } from './training-plan.js'
 
 /** Which of the paper's findings the figures show. Pure: every sentence is computed, and says no more than they do. */
 
@@ -66,8 +66,8 @@ export function findingsOf(results: readonly TrainingResult[], chance: Chance): 
 
 function normalization(figures: Figures): Finding {
   const claim = 'Local response normalization does not help: A-LRN errs no less than A.'
-  const compared = figures.compare(['vgg-a-lrn', 'he'], ['vgg-a', 'he'])
-  if (compared === undefined) return unmeasured(claim, 'A-LRN and A from He, trained to their end')
+  const compared = figures.compare(['vgg-a-lrn', PLAIN_BEGINNING], ['vgg-a', PLAIN_BEGINNING])
+  if (compared === undefined) return unmeasured(claim, 'A-LRN and A from random weights, trained to their end')
   const verdict = { left: 'not seen', right: 'seen', neither: 'not told apart' } as const
   const remark = compared.better === 'neither' ? ['That fits with the paper, whose own two errors differ by 0.1 points.'] : []
   return { claim, verdict: verdict[compared.better], sentences: [comparisonSentence('A-LRN', 'A', compared, figures), ...remark] }

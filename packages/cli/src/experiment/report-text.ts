@@ -208,7 +208,8 @@ function layerLines(signals: readonly Signal[]): string[] {
   ]
 }
 
-function settingLines({ recipe, settings }: DepthReport): string[] {
+function settingLines({ recipe, settings, trainings }: DepthReport): string[] {
+  const sources = [...new Set(trainings.flatMap(({ source }) => source ?? []))]
   const { model, batch, learningRate, optimizer, data } = recipe
   const length = recipe.steps === undefined ? `${String(recipe.epochs ?? '')} epochs` : `${count(recipe.steps)} steps`
   return [
@@ -219,8 +220,8 @@ function settingLines({ recipe, settings }: DepthReport): string[] {
       `momentum ${String(optimizer.momentum)}, weight decay ${String(optimizer.weightDecay)}; pictures normalized by ${data.normalize ?? 'default'}.` +
       (settings.set.length === 0 ? '' : ` Changed by --set: ${settings.set.join(', ')}.`),
     '',
-    'From A: the first four convolutions and the fully connected layers come from the best checkpoint of A from He on the same seed, the rest ' +
-      'is random by He’s method. *From A, going on* is A itself for as many steps again, so that what is compared has the same steps behind it.',
+    'From A: the first four convolutions and the fully connected layers come from the best checkpoint of the A that came out best on the ' +
+      `same seed (${sources.join(', ')}), the rest is random by He’s method. *From A, going on* is A itself for as many steps again, so that what is compared has the same steps behind it.`,
   ]
 }
 

@@ -19,7 +19,7 @@ function resultOf(training: PlannedTraining): TrainingResult {
   const diverges = training.configuration === 'vgg-d' && training.beginning === 'normal-0.1'
   return {
     ...training,
-    ...{ steps: 10, seconds: 12.5, imagesPerSecond: 1234.5, parameters: 1000, work: 1, stateDigest: null },
+    ...{ steps: 10, seconds: 12.5, imagesPerSecond: 1234.5, parameters: 1000, work: 1, stateDigest: null, source: null },
     losses: [1, 2, 3].map((step) => ({ step, loss: diverges && step > 1 ? null : 2 / step })),
     evaluations: diverges
       ? []
@@ -56,7 +56,7 @@ describe('the report', () => {
   it('has a row for everything trained, in the paper’s order, the paper’s errors beside ours', () => {
     const rows = reportRows(measured(10).trainings, { top1: 0.112, pictures: 1000 })
     expect(rows.map(({ configuration, beginning }) => `${configuration} ${beginning}`)).toEqual([
-      ...['vgg-a normal-0.1', 'vgg-a he', 'vgg-a from-a'],
+      ...['vgg-a normal-0.1', 'vgg-a he', 'vgg-a glorot', 'vgg-a from-a'],
       ...['vgg-d normal-0.1', 'vgg-d he', 'vgg-d from-a'],
     ])
     expect(rows.at(-1)).toMatchObject({
@@ -65,7 +65,7 @@ describe('the report', () => {
       seconds: 12.5,
       paper: { fixed: { top1: 27, top5: 8.8 } },
     })
-    expect(rows[3]).toMatchObject({ top1Errors: [null, null], fates: ['diverges', 'diverges'] })
+    expect(rows[4]).toMatchObject({ top1Errors: [null, null], fates: ['diverges', 'diverges'] })
   })
 
   it('is written as Markdown', () => {

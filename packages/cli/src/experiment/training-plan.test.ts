@@ -7,29 +7,32 @@ describe('the plan of trainings', () => {
     expect(plan).toHaveLength(2 * (5 + 1 + 4 * 5))
     expect(new Set(plan.map(({ id }) => id)).size).toBe(plan.length)
     expect(plan.map(({ seed }) => seed)).toEqual([...new Array<number>(26).fill(4), ...new Array<number>(26).fill(7)])
-    expect(plan.filter(({ configuration }) => configuration === 'vgg-a-lrn').map(({ beginning }) => beginning)).toEqual(['he', 'he'])
+    expect(plan.filter(({ configuration }) => configuration === 'vgg-a-lrn').map(({ beginning }) => beginning)).toEqual([
+      'glorot',
+      'glorot',
+    ])
   })
 
   it('never begins with a checkpoint that is not there yet', () => {
     const plan = planTrainings({ configurations: CONFIGURATIONS, beginnings: BEGINNINGS, seeds: [1, 2] })
     const done = new Set<string>()
     for (const { id, after, beginning, seed } of plan) {
-      expect(after !== null).toBe(beginning === 'from-a')
-      if (after !== null) {
-        expect(done).toContain(after)
-        expect(after).toBe(`vgg-a-he-seed-${String(seed)}`)
+      expect(after.length > 0).toBe(beginning === 'from-a')
+      for (const source of after) {
+        expect(done).toContain(source)
+        expect(source).toMatch(new RegExp(`^vgg-a-(normal-0.01|normal-0.1|he|glorot)-seed-${String(seed)}$`))
       }
       done.add(id)
     }
   })
 
   it.each([
-    [['vgg-d'], ['from-a'], ['vgg-a-he-seed-1', 'vgg-a-from-a-seed-1', 'vgg-d-from-a-seed-1']],
-    [['vgg-a'], ['glorot'], ['vgg-a-he-seed-1', 'vgg-a-glorot-seed-1']],
+    [['vgg-d'], ['from-a'], ['vgg-a-glorot-seed-1', 'vgg-a-from-a-seed-1', 'vgg-d-from-a-seed-1']],
+    [['vgg-a'], ['he'], ['vgg-a-he-seed-1', 'vgg-a-glorot-seed-1']],
     [
       ['vgg-b', 'vgg-a-lrn'],
       ['normal-0.1'],
-      ['vgg-a-he-seed-1', 'vgg-a-normal-0.1-seed-1', 'vgg-a-lrn-he-seed-1', 'vgg-b-normal-0.1-seed-1'],
+      ['vgg-a-normal-0.1-seed-1', 'vgg-a-glorot-seed-1', 'vgg-a-lrn-glorot-seed-1', 'vgg-b-normal-0.1-seed-1'],
     ],
   ] as const)('of %j from %j', (configurations, beginnings, ids) => {
     expect(planTrainings({ configurations, beginnings, seeds: [1] }).map(({ id }) => id)).toEqual(ids)
@@ -42,7 +45,7 @@ describe('the plan of trainings', () => {
     ['glorot', null, ['initialization.method=glorot']],
     ['from-a', '/a/best.safetensors', ['initialization.method=he', 'initialization.from="/a/best.safetensors"']],
   ] as const)('sets what %s means', (beginning, checkpoint, expected) => {
-    const training = { id: 'x', configuration: 'vgg-c', beginning, seed: 3, after: checkpoint === null ? null : 'a' } as const
+    const training = { id: 'x', configuration: 'vgg-c', beginning, seed: 3, after: [] } as const
     expect(settingsOf(training, checkpoint)).toEqual(['name=x', 'seed=3', 'model.name=vgg-c', ...expected])
   })
 

@@ -7,8 +7,11 @@ export type Configuration = (typeof CONFIGURATIONS)[number]
 export const BEGINNINGS = ['normal-0.01', 'normal-0.1', 'he', 'glorot', 'from-a'] as const
 export type Beginning = (typeof BEGINNINGS)[number]
 
-/** A, from which the deeper ones take layers, begins like this. */
-export const SOURCE_BEGINNING = 'he' satisfies Beginning
+/**
+ * A is always trained from these random weights, whatever else it begins with, and A-LRN from nothing else. Glorot's are what the
+ * paper's authors recommend in hindsight, and with them A learned at every setting tried (docs/decisions.md).
+ */
+export const PLAIN_BEGINNING = 'glorot' satisfies Beginning
 
 const TITLES: Record<Beginning, string> = {
   'normal-0.01': 'random, N(0, 0.01²)',
@@ -37,8 +40,8 @@ export interface PlannedTraining {
   readonly configuration: Configuration
   readonly beginning: Beginning
   readonly seed: number
-  /** Id of the training whose best checkpoint it begins with, or null. */
-  readonly after: string | null
+  /** Ids of the trainings of A that it may begin with, the best of them counting; empty: all its weights are random. */
+  readonly after: readonly string[]
 }
 
 export interface PlanChoice {
@@ -49,37 +52,39 @@ export interface PlanChoice {
 
 /**
  * The trainings in the order in which they are run: a seed after the other, the shallow ones first, since the deep ones
- * begin with layers of theirs. A from He is always among them. A from A goes on for as many steps again: what the deeper ones from
- * A are fairly compared with. A-LRN begins as A does and no other way, for that comparison alone.
+ * begin with layers of theirs. A is always among them. A from A goes on for as many steps again: what the deeper ones from A are
+ * fairly compared with. A-LRN begins in one way only, for the comparison with A.
  */
 export function planTrainings({ configurations, beginnings, seeds }: PlanChoice): PlannedTraining[] {
+  const wanted = CONFIGURATIONS.filter((configuration) => configuration === 'vgg-a' || configurations.includes(configuration))
   return seeds.flatMap((seed) => {
-    const source = idOf('vgg-a', SOURCE_BEGINNING, seed)
-    const wanted = CONFIGURATIONS.filter((configuration) => configuration === 'vgg-a' || configurations.includes(configuration))
+    const sources = beginningsOf('vgg-a', beginnings).filter(isRandom)
     return wanted.flatMap((configuration) =>
       beginningsOf(configuration, beginnings).map((beginning) => ({
         id: idOf(configuration, beginning, seed),
         configuration,
         beginning,
         seed,
-        after: beginning === 'from-a' ? source : null,
+        after: isRandom(beginning) ? [] : sources.map((source) => idOf('vgg-a', source, seed)),
       })),
     )
   })
 }
 
 function beginningsOf(configuration: Configuration, wanted: readonly Beginning[]): Beginning[] {
-  if (configuration === 'vgg-a-lrn') return [SOURCE_BEGINNING]
-  const chosen = BEGINNINGS.filter((beginning) => wanted.includes(beginning))
-  if (configuration !== 'vgg-a') return chosen
-  return [SOURCE_BEGINNING, ...chosen.filter((beginning) => beginning !== SOURCE_BEGINNING)]
+  if (configuration === 'vgg-a-lrn') return [PLAIN_BEGINNING]
+  return BEGINNINGS.filter((beginning) => wanted.includes(beginning) || (configuration === 'vgg-a' && beginning === PLAIN_BEGINNING))
+}
+
+function isRandom(beginning: Beginning): boolean {
+  return beginning !== 'from-a'
 }
 
 function idOf(configuration: Configuration, beginning: Beginning, seed: number): string {
   return `${configuration}-${beginning}-seed-${String(seed)}`
 }
 
-/** `path=value` of a training, as --set has it, besides those of the preset. @param checkpoint that of `after` */
+/** `path=value` of a training, as --set has it, besides those of the preset. @param checkpoint the best one of the best of `after` */
 export function settingsOf(training: PlannedTraining, checkpoint: string | null): string[] {
   return [
     `name=${training.id}`,

@@ -4,6 +4,8 @@ import type { PlannedTraining } from './training-plan.js'
 /** What one training of the experiment came to. Pure. */
 
 export interface TrainingResult extends PlannedTraining, TrainingCourse {
+  /** Id of the training of A whose layers it began with; null where all its weights were random. */
+  readonly source: string | null
   /** null: it went to its end; else what was not finite, in words. */
   readonly diverged: string | null
   readonly parameters: number
@@ -39,4 +41,11 @@ export function fateOf(result: Pick<TrainingResult, 'diverged' | 'evaluations'>,
 /** The last evaluation of a training that went to its end. */
 export function finalEvaluation(result: Pick<TrainingResult, 'diverged' | 'evaluations'>): Evaluation | undefined {
   return result.diverged === null ? result.evaluations.at(-1) : undefined
+}
+
+/** Of the trainings that went to their end the one with the least top-1 error, the first of equals; undefined when there is none. */
+export function bestOf(results: readonly TrainingResult[]): TrainingResult | undefined {
+  const top1Of = (result: TrainingResult): number => finalEvaluation(result)?.top1 ?? -1
+  const ended = results.filter((result) => finalEvaluation(result) !== undefined)
+  return ended.reduce<TrainingResult | undefined>((best, one) => (best === undefined || top1Of(one) > top1Of(best) ? one : best), undefined)
 }
