@@ -33,7 +33,7 @@ export function configure(command: Command): void {
     )
     .option('--data <pictures>', 'digits, emoji, or a folder of pictures (default: digits)')
     .addOption(new Option('--preset <name>', 'fast: half an hour on two cores; full: for a GPU (default: fast)').choices([...PRESETS]))
-    .option('--seeds <list>', 'as in 1,2,3 (default: fast 1, full 1,2,3)', seedList)
+    .option('--seeds <list>', 'as in 1,2,3 (default: fast 1,2; full 1,2,3)', seedList)
     .option('--configurations <list>', 'some of a, a-lrn, b, c, d, e; a is always among them (default: all)', configurationList)
     .option('--initializations <list>', `some of ${BEGINNINGS.join(', ')} (default: all)`, beginningList)
     .option('--out <dir>', 'folder of its trainings and its report (default: runs/depth-DATA-PRESET)')

@@ -25,9 +25,7 @@ import { beginningTitle, configurationTitle, planTrainings, settingsOf, type Pla
 import { bestOf, fateOf, finalEvaluation, type TrainingResult } from './training-result.js'
 
 /** A training with its recipe and its size. */
-interface ReadyTraining {
-  readonly training: PlannedTraining
-  readonly recipe: Recipe
+interface ReadyTraining extends Planned {
   /** Multiply-adds forward of all its steps. */
   readonly work: number
 }
@@ -46,9 +44,7 @@ export async function runDepthExperiment(
   try {
     narrator.act('The pictures')
     const pictures = await preparePictures(settings, narrator, signal)
-    const recipeFor: RecipeFor = (training, source) => loadExperimentRecipe(training, source, { settings, pictures, folder })
-    // all of them, so that a wrong --set is told before anything is done
-    const plan = await Promise.all(planTrainings(settings).map(async (training) => ({ training, recipe: await recipeFor(training, null) })))
+    const plan = await Promise.all(planTrainings(settings).map((training) => planned(training, settings, pictures)))
     const yardsticks = await yardsticksOf(plan, folder, narrator, signal)
     const { chance, nearestNeighbour, classes } = yardsticks
     narrator.line(
@@ -59,10 +55,10 @@ export async function runDepthExperiment(
     )
 
     narrator.act(`${count(plan.length)} trainings in ${shownPath(folder.path)}`)
-    const trainings = await trainAll(withWork(plan, yardsticks), { folder, yardsticks, signal, recipeFor }, narrator)
+    const trainings = await trainAll(withWork(plan, yardsticks), { folder, yardsticks, signal }, narrator)
 
     narrator.act('The signal at initialization')
-    const signals = await signalsOf(trainings, { folder, yardsticks, signal, recipeFor }, narrator)
+    const signals = await signalsOf(plan, trainings, { folder, yardsticks, signal }, narrator)
 
     const recipe = plan[0]?.recipe
     invariant(recipe !== undefined, 'an experiment has trainings')
@@ -88,17 +84,22 @@ async function preparePictures({ data }: ExperimentSettings, narrator: Narrator,
   return made
 }
 
-/** @param source id of the training whose layers it begins with; null: none, or not known yet */
-type RecipeFor = (training: PlannedTraining, source: string | null) => Promise<Recipe>
+interface Planned {
+  readonly training: PlannedTraining
+  /** Without the checkpoint that it may begin with: see {@link beginningWith}. */
+  readonly recipe: Recipe
+}
 
-async function loadExperimentRecipe(
-  training: PlannedTraining,
-  source: string | null,
-  { settings, pictures, folder }: { settings: ExperimentSettings; pictures: Pictures; folder: ExperimentFolder },
-): Promise<Recipe> {
-  const checkpoint = source === null ? null : bestCheckpoint(folder.runPath(source))
-  const set = [...pictureSettings(settings, pictures), ...settings.set, ...settingsOf(training, checkpoint)]
-  return (await loadRecipe(recipeFile(presetRecipe(settings.preset)), { set })).recipe
+async function planned(training: PlannedTraining, settings: ExperimentSettings, pictures: Pictures): Promise<Planned> {
+  const set = [...pictureSettings(settings, pictures), ...settings.set, ...settingsOf(training)]
+  const { recipe } = await loadRecipe(recipeFile(presetRecipe(settings.preset)), { set })
+  return { training, recipe }
+}
+
+/** @param source id of the training of A whose layers are taken, or null */
+function beginningWith(recipe: Recipe, source: string | null, folder: ExperimentFolder): Recipe {
+  if (source === null) return recipe
+  return { ...recipe, initialization: { ...recipe.initialization, from: bestCheckpoint(folder.runPath(source)) } }
 }
 
 /** A split is keyed by the seed, so that every seed has test pictures of its own; what is told then are means. */
@@ -131,10 +132,7 @@ async function yardsticksOf(
   }
 }
 
-function withWork(
-  plan: readonly { readonly training: PlannedTraining; readonly recipe: Recipe }[],
-  { trainPictures, classes }: DataYardsticks,
-): ReadyTraining[] {
+function withWork(plan: readonly Planned[], { trainPictures, classes }: DataYardsticks): ReadyTraining[] {
   return plan.map((ready) => {
     const { macs } = describeNetwork(networkOf(ready.recipe.model, classes))
     return { ...ready, work: macs * ready.recipe.batch.global * resolveRecipe(ready.recipe, trainPictures).steps }
@@ -145,7 +143,6 @@ interface Conditions {
   readonly folder: ExperimentFolder
   readonly yardsticks: DataYardsticks
   readonly signal: AbortSignal | undefined
-  readonly recipeFor: RecipeFor
 }
 
 /** What is over already is not done again. */
@@ -187,14 +184,13 @@ async function trainAll(plan: readonly ReadyTraining[], conditions: Conditions, 
 async function trainOne(
   { training, recipe }: ReadyTraining,
   before: readonly TrainingResult[],
-  { folder, yardsticks, signal, recipeFor }: Conditions,
+  { folder, yardsticks, signal }: Conditions,
   narrator: Narrator,
 ): Promise<TrainingResult> {
   const { classes } = yardsticks
-  if (training.after.length === 0) return await runTraining({ training, recipe, source: null, classes, folder, signal }, narrator)
-  const source = bestOf(before.filter(({ id }) => training.after.includes(id)))
-  if (source === undefined) return unbegun({ training, recipe, classes })
-  return await runTraining({ training, recipe: await recipeFor(training, source.id), source: source.id, classes, folder, signal }, narrator)
+  const source = bestOf(before.filter(({ id }) => training.after.includes(id)))?.id ?? null
+  if (training.after.length > 0 && source === null) return unbegun({ training, recipe, classes })
+  return await runTraining({ training, recipe: beginningWith(recipe, source, folder), source, classes, folder, signal }, narrator)
 }
 
 function titleOf({ configuration, beginning, seed }: PlannedTraining): string {
@@ -208,15 +204,20 @@ function wordsOf(result: TrainingResult, { chance }: DataYardsticks): string {
 
 /** Of the first seed's trainings, once every checkpoint that networks begin with is there. */
 async function signalsOf(
+  plan: readonly Planned[],
   trainings: readonly TrainingResult[],
-  { folder, signal, recipeFor }: Conditions,
+  { folder, signal }: Conditions,
   narrator: Narrator,
 ): Promise<readonly MeasuredSignal[]> {
   const seed = trainings[0]?.seed
   const measured = trainings.filter((training) => training.seed === seed && (training.after.length === 0 || training.source !== null))
   const known = await folder.signals()
   if (known?.map(nameOf).join() === measured.map(nameOf).join()) return known
-  const recipes = await Promise.all(measured.map((training) => recipeFor(training, training.source)))
+  const recipes = measured.map(({ id, source }) => {
+    const own = plan.find(({ training }) => training.id === id)
+    invariant(own !== undefined, 'what was trained was planned')
+    return beginningWith(own.recipe, source, folder)
+  })
   const reports = await measureInitialSignals({
     recipes,
     computeThreads: 1,

@@ -39,14 +39,14 @@ describe('the plan of trainings', () => {
   })
 
   it.each([
-    ['normal-0.01', null, ['initialization.method=normal', 'initialization.std=0.01']],
-    ['normal-0.1', null, ['initialization.method=normal', 'initialization.std=0.1']],
-    ['he', null, ['initialization.method=he']],
-    ['glorot', null, ['initialization.method=glorot']],
-    ['from-a', '/a/best.safetensors', ['initialization.method=he', 'initialization.from="/a/best.safetensors"']],
-  ] as const)('sets what %s means', (beginning, checkpoint, expected) => {
+    ['normal-0.01', ['initialization.method=normal', 'initialization.std=0.01']],
+    ['normal-0.1', ['initialization.method=normal', 'initialization.std=0.1']],
+    ['he', ['initialization.method=he']],
+    ['glorot', ['initialization.method=glorot']],
+    ['from-a', ['initialization.method=he']],
+  ] as const)('sets what %s means', (beginning, expected) => {
     const training = { id: 'x', configuration: 'vgg-c', beginning, seed: 3, after: [] } as const
-    expect(settingsOf(training, checkpoint)).toEqual(['name=x', 'seed=3', 'model.name=vgg-c', ...expected])
+    expect(settingsOf(training)).toEqual(['name=x', 'seed=3', 'model.name=vgg-c', ...expected])
   })
 
   it('says of A from A that it goes on', () => {

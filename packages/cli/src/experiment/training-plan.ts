@@ -84,15 +84,9 @@ function idOf(configuration: Configuration, beginning: Beginning, seed: number):
   return `${configuration}-${beginning}-seed-${String(seed)}`
 }
 
-/** `path=value` of a training, as --set has it, besides those of the preset. @param checkpoint the best one of the best of `after` */
-export function settingsOf(training: PlannedTraining, checkpoint: string | null): string[] {
-  return [
-    `name=${training.id}`,
-    `seed=${String(training.seed)}`,
-    `model.name=${training.configuration}`,
-    ...SETTINGS[training.beginning],
-    ...(checkpoint === null ? [] : [`initialization.from=${JSON.stringify(checkpoint)}`]),
-  ]
+/** `path=value` of a training, as --set has it, besides those of the preset; the checkpoint that it begins with is not known yet. */
+export function settingsOf({ id, seed, configuration, beginning }: PlannedTraining): string[] {
+  return [`name=${id}`, `seed=${String(seed)}`, `model.name=${configuration}`, ...SETTINGS[beginning]]
 }
 
 /** `VGG-D`, `A-LRN` is `VGG-A-LRN`. */
