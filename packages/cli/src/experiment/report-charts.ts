@@ -24,6 +24,8 @@ const NAMES: Record<Beginning, string> = {
 }
 
 const COLUMNS = 3
+/** As many as the legend needs. */
+const LEGEND_COLUMNS = 2
 const PANEL = { width: 300, height: 200, left: 56, right: 16, top: 34, bottom: 40 } as const
 const LEGEND_HEIGHT = 64
 
@@ -41,10 +43,10 @@ interface ChartStyle {
   readonly y: { readonly type: 'value' | 'log'; readonly min?: number; readonly max?: number }
 }
 
-/** Mean training loss over the seeds. */
+/** Mean training loss over the seeds; a training that diverges leaves its panel at the top. */
 export function lossChart({ trainings }: DepthReport): string {
   const curves = curvesOf(trainings, ({ losses }) => losses.map(({ step, loss }) => [step, loss]))
-  return draw(curves, { title: 'Training loss', x: { name: 'step', type: 'value' }, y: { type: 'log' } })
+  return draw(curves, { title: 'Training loss', x: { name: 'step', type: 'value' }, y: { type: 'log', min: 0.01, max: 100 } })
 }
 
 /** Mean top-1 accuracy on the validation pictures, in per cent. */
@@ -89,7 +91,8 @@ function meanPoints(all: readonly (readonly Point[])[]): Point[] {
 function draw(curves: readonly Curve[], style: ChartStyle): string {
   const shown = CONFIGURATIONS.filter((configuration) => curves.some((curve) => curve.configuration === configuration))
   const rows = Math.max(1, Math.ceil(shown.length / COLUMNS))
-  const chart = init(null, null, { renderer: 'svg', ssr: true, width: COLUMNS * PANEL.width, height: rows * PANEL.height + LEGEND_HEIGHT })
+  const columns = Math.max(LEGEND_COLUMNS, Math.min(COLUMNS, shown.length))
+  const chart = init(null, null, { renderer: 'svg', ssr: true, width: columns * PANEL.width, height: rows * PANEL.height + LEGEND_HEIGHT })
   try {
     chart.setOption(optionOf(curves, shown, style))
     return chart.renderToSVGString()
