@@ -26,6 +26,7 @@ interface DepthOptions {
 
 export function configure(command: Command): void {
   command.description('Experiments that take many trainings and end in a report.')
+  addExample(command, 'lockstep experiment depth')
   const depth = command
     .command('depth')
     .description(

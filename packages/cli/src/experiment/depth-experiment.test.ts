@@ -92,7 +92,7 @@ describe('the depth experiment', () => {
   })
 
   it.each([
-    [['--seeds', '1,x'], /whole numbers/],
+    [['--seeds', '1,x'], /whole numbers.*see `lockstep experiment depth --help`/],
     [['--configurations', 'a,f'], /Expected some of a, a-lrn, b, c, d or e/],
     [['--set', 'seed=3'], /say --seeds/],
     [['--data', 'nowhere'], /expected digits, emoji, or a folder of pictures that is there/],
