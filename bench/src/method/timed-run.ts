@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeDigits } from '@lockstep/cli/picture-sets/digits.js'
-import { DATASETS_FOLDER } from '@lockstep/cli/quickstart/project-folders.js'
+import { DATASETS_FOLDER } from '@lockstep/cli/project-folders.js'
 import { loadRecipe } from '@lockstep/shared/recipe/load.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 

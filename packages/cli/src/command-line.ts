@@ -61,11 +61,13 @@ async function createProgram(args: readonly string[]): Promise<Command> {
 function usageError(program: Command): (text: string) => void {
   return (text) => {
     const message = text.replaceAll(/\s*\n\s*/g, ' ').trim()
-    const name = program.args[0]
-    const command = COMMANDS.some((row) => row.name === name) ? ` ${name ?? ''}` : ''
+    const [name, further] = program.args
+    const command = program.commands.find((one) => one.name() === name)
+    const below = command?.commands.find((one) => one.name() === further)
+    const typed = [command, below].map((one) => (one === undefined ? '' : ` ${one.name()}`)).join('')
     const suggested = message.includes('Did you mean')
     writeError(
-      suggested ? message.replace(/\(Did you mean (.*)\?\)/, '(did you mean $1?)') : `${message}; see \`lockstep${command} --help\``,
+      suggested ? message.replace(/\(Did you mean (.*)\?\)/, '(did you mean $1?)') : `${message}; see \`lockstep${typed} --help\``,
     )
   }
 }

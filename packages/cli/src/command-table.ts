@@ -31,5 +31,10 @@ export const COMMANDS: readonly CommandRow[] = [
   { name: 'initialize', summary: 'write the first checkpoint of a recipe', load: () => import('./commands/initialize.js') },
   { name: 'import', summary: 'make a checkpoint of weights that another tool trained', load: () => import('./commands/import.js') },
   { name: 'export', summary: 'write the weights of a checkpoint for another tool', load: () => import('./commands/export.js') },
+  {
+    name: 'experiment',
+    summary: "the paper's experiments, as many trainings and a report",
+    load: () => import('./commands/experiment.js'),
+  },
   { name: 'inspect', summary: 'describe a model, a recipe, a checkpoint or a run', load: () => import('./commands/inspect.js') },
 ]

@@ -1,9 +1,7 @@
 import type { Averager } from '@lockstep/averager/averager.js'
-import { METADATA_KEY } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
-import { Checkpoint, openCheckpoint, openTensorFile, type TensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
+import type { Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import { planDepthTransfer, type TransferSource } from '@lockstep/shared/initialization/depth-transfer.js'
-import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
+import { initialWeights } from '@lockstep/shared/initialization/initial-weights.js'
 import type { Network } from '@lockstep/shared/models/network.js'
 import { isStatistic, type ParameterEntry, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
@@ -25,27 +23,13 @@ export async function writeFreshState(
   layout: ParameterLayout,
   emit: Emit,
 ): Promise<readonly InitializedLayer[] | null> {
-  const { initialization, seed } = recipe
-  const source = initialization.from === undefined ? null : await openTransferSource(initialization.from)
-  try {
-    const plan = source === null ? null : planDepthTransfer(network, transferSource(source), { newHead: initialization.newHead })
-    const copied = new Set(plan?.copied)
-    for (const [index, entry] of layout.entries.entries()) {
-      emit({ type: 'preparing', what: 'initial weights', done: entry.offset, total: layout.size })
-      if (source !== null && copied.has(entry.name)) {
-        averager.write('weights', entry.offset, await source.read(entry.name))
-      } else {
-        const values = new Float32Array(entry.size)
-        initializeParameter(network, layout, index, initialization, seed, values)
-        averager.write('weights', entry.offset, values)
-      }
-      // let the event loop breathe between tensors of hundreds of megabytes
-      await new Promise(setImmediate)
-    }
-    return plan?.rows ?? null
-  } finally {
-    await source?.close()
-  }
+  const plan = await initialWeights(recipe, network, layout, async (entry, values) => {
+    emit({ type: 'preparing', what: 'initial weights', done: entry.offset, total: layout.size })
+    averager.write('weights', entry.offset, values)
+    // let the event loop breathe between tensors of hundreds of megabytes
+    await new Promise(setImmediate)
+  })
+  return plan?.rows ?? null
 }
 
 /**
@@ -58,28 +42,6 @@ export async function writeCheckpointState(averager: Averager, checkpoint: Check
     averager.write('weights', entry.offset, await readWhole(checkpoint, entry, entry.name))
     if (isStatistic(entry.kind)) continue
     averager.write('velocity', entry.offset, await readWhole(checkpoint, entry, `velocity/${entry.name}`))
-  }
-}
-
-/**
- * Any safetensors file with our tensor names; one of our own says more of itself.
- * @throws TrainError CHECKPOINT_INVALID
- */
-export async function openTransferSource(path: string): Promise<TensorFile> {
-  const file = await openTensorFile(path)
-  if (!(METADATA_KEY in file.strings)) return file
-  await file.close()
-  return await openCheckpoint(path)
-}
-
-/** What the plan of a transfer needs to know of a file. */
-export function transferSource(file: TensorFile): TransferSource {
-  const network = file instanceof Checkpoint ? file.metadata.network : undefined
-  return {
-    tensors: [...file.tensors].map(([name, { shape }]) => ({ name, shape })),
-    model: network?.name,
-    classes: network?.classes,
-    file: file.path,
   }
 }
 

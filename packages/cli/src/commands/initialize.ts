@@ -2,15 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
-import { openTransferSource, transferSource } from '@lockstep/coordinator/initial-state.js'
 import { preprocessingOf } from '@lockstep/data/preprocessing.js'
 import { openTrainingData } from '@lockstep/data/training-data.js'
 import { writeCheckpoint } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
-import type { TensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { freshState } from '@lockstep/shared/checkpoint/fresh-state.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
-import { planDepthTransfer, type TransferPlan } from '@lockstep/shared/initialization/depth-transfer.js'
-import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
+import type { TransferPlan } from '@lockstep/shared/initialization/depth-transfer.js'
+import { initialWeights } from '@lockstep/shared/initialization/initial-weights.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
 import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
@@ -59,7 +57,8 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
   const { recipe } = await loadRecipe(path, { set })
   const { network, metadata } = await describe(recipe)
   const layout = layoutOf(network)
-  const { weights, plan } = await weightsOf(recipe, network, layout)
+  const weights = new Float32Array(layout.size)
+  const plan = await initialWeights(recipe, network, layout, (entry, values) => weights.set(values, entry.offset))
   await mkdir(dirname(out), { recursive: true })
   const written = writeCheckpoint(out, layout, metadata, freshState(layout, weights, recipe.learningRate))
   if (options.json) {
@@ -98,28 +97,6 @@ async function describe(recipe: Recipe): Promise<{ network: Network; metadata: U
     }
   } finally {
     display.close()
-  }
-}
-
-async function weightsOf(
-  recipe: Recipe,
-  network: Network,
-  layout: ParameterLayout,
-): Promise<{ weights: Float32Array; plan: TransferPlan | null }> {
-  const { initialization, seed } = recipe
-  const weights = new Float32Array(layout.size)
-  const source: TensorFile | null = initialization.from === undefined ? null : await openTransferSource(initialization.from)
-  try {
-    const plan = source === null ? null : planDepthTransfer(network, transferSource(source), { newHead: initialization.newHead })
-    const copied = new Set(plan?.copied)
-    for (const [index, entry] of layout.entries.entries()) {
-      const destination = weights.subarray(entry.offset, entry.offset + entry.size)
-      if (source !== null && copied.has(entry.name)) destination.set(await source.read(entry.name))
-      else initializeParameter(network, layout, index, initialization, seed, destination)
-    }
-    return { weights, plan }
-  } finally {
-    await source?.close()
   }
 }
 

@@ -9,7 +9,7 @@ import { TrainError, invariant } from '@lockstep/shared/errors/train-error.js'
 export interface PixelRows {
   /** [count, values a row], 0–255 */
   readonly pixels: Uint8Array
-  readonly labels: Uint8Array
+  readonly labels: ArrayLike<number>
 }
 
 /** Values compared before looking whether the sum is already larger than the best. */

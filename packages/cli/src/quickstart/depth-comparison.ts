@@ -3,8 +3,9 @@ import { shownPath } from '../terminal/paths.js'
 import { readDigits } from '../picture-sets/digits.js'
 import { nearestNeighbourTop1 } from '../picture-sets/nearest-neighbour.js'
 import { deepTrainings, shallowTraining, type DepthResults, type Training } from './depth-story.js'
-import { bestCheckpoint, followTraining, type TrainingOutcome } from './followed-training.js'
-import type { Narrator } from './narrator.js'
+import { bestCheckpoint, type TrainingOutcome } from '../training/narrated-training.js'
+import { followTraining } from './followed-training.js'
+import type { Narrator } from '../terminal/narrator.js'
 import type { BaselineRow, TrainingRow } from './results-table.js'
 
 /** Runs the trainings of the depth story; the quickstart does it once, the bench for several seeds. */
@@ -58,7 +59,7 @@ export async function trainShallow(
 ): Promise<{ row: TrainingRow; outcome: TrainingOutcome; checkpoint: string }> {
   const done = await runTraining(shallowTraining(options.seed), options, narrator)
   narrator.line(`   ${courseOf(done.outcome)} in ${done.row.seconds.toFixed(0)} s · ${shownPath(done.outcome.directory)}`)
-  return { ...done, checkpoint: bestCheckpoint(done.outcome) }
+  return { ...done, checkpoint: bestCheckpoint(done.outcome.directory) }
 }
 
 /** VGG-D from its three beginnings. */

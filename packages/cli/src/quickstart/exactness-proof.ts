@@ -1,8 +1,9 @@
 import { hostname } from 'node:os'
 import type { TrainEvent } from '@lockstep/coordinator/train-event.js'
 import { styled } from '../terminal/output.js'
-import { followTraining, type TrainingOutcome } from './followed-training.js'
-import type { Narrator } from './narrator.js'
+import type { TrainingOutcome } from '../training/narrated-training.js'
+import { followTraining } from './followed-training.js'
+import type { Narrator } from '../terminal/narrator.js'
 
 /**
  * The last act: the same thirty steps, dropout and every augmentation on, once with one worker and once with three of

@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { predictImages } from '@lockstep/worker/standalone/predict-images.js'
 import { shownPath } from '../terminal/paths.js'
 import { percent } from '../terminal/units.js'
-import type { Narrator } from './narrator.js'
+import type { Narrator } from '../terminal/narrator.js'
 
 /** The digits shown, in this order: π, as far as it goes. */
 const SHOWN = ['3', '1', '4', '1', '5', '9', '2', '6'] as const

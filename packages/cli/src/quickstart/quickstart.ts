@@ -6,9 +6,9 @@ import { duration, percent } from '../terminal/units.js'
 import { pixelBaseline, trainDeep, trainShallow, type DepthOptions } from './depth-comparison.js'
 import { remarks, type DepthResults } from './depth-story.js'
 import { proveExactness, type Proof } from './exactness-proof.js'
-import { Narrator } from './narrator.js'
+import { Narrator } from '../terminal/narrator.js'
 import { showPredictions } from './predictions.js'
-import { DATASETS_FOLDER } from './project-folders.js'
+import { DATASETS_FOLDER } from '../project-folders.js'
 import { resultsTable } from './results-table.js'
 
 export interface QuickstartOptions {

@@ -180,6 +180,41 @@ describe('batch statistics', () => {
   })
 })
 
+describe('Engine.visitLayers', () => {
+  it('shows every layer once, in order, the last as the reference has it, and holds no tensor', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      const weights = weightsOf(FLATTENED)
+      engine.setWeights(weights)
+      const batch = batchOf(FLATTENED, 2, 6)
+      const seen: number[] = []
+      const logits: number[] = []
+      const visit = (index: number, values: Float32Array): boolean => {
+        seen.push(index)
+        if (index === FLATTENED.layers.length - 1) logits.push(...values)
+        return true
+      }
+      engine.visitLayers(batch, visit)
+      const tensors = engine.tensors()
+      engine.visitLayers(batch, visit)
+      engine.visitLayers(batch, (index) => index < 1)
+      expect(engine.tensors()).toBe(tensors)
+      expect(seen).toEqual([...FLATTENED.layers.keys(), ...FLATTENED.layers.keys()])
+      const options = { network: FLATTENED, seed: SEED, training: true }
+      const expected = referenceLogits(options, Float64Array.from(weights), referenceBatch(batch)).flatMap((sample) => [...sample])
+      expected.forEach((value, index) => expect(logits[index]).toBeCloseTo(value, 4))
+    })
+  })
+
+  it('ends where it is told to', async () => {
+    await withEngine(FLATTENED, (engine) => {
+      engine.setWeights(weightsOf(FLATTENED))
+      const seen: number[] = []
+      engine.visitLayers(batchOf(FLATTENED, 2), (index) => seen.push(index) < 3)
+      expect(seen).toEqual([0, 1, 2])
+    })
+  })
+})
+
 describe('a loss that is not finite', () => {
   it('comes with the first layer, forward, whose output is not, and holds no tensor', async () => {
     await withEngine(FLATTENED, (engine) => {

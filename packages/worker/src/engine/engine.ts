@@ -113,12 +113,26 @@ export class Engine {
 
   /** The same forward pass once more, layer by layer. @returns see {@link BatchResult.nonFiniteLayer} */
   #firstNonFiniteLayer(batch: Batch): number {
+    let found = this.#options.network.layers.length + 1
+    this.visitLayers(batch, (index, values) => {
+      if (values.every(Number.isFinite)) return true
+      found = index + 1
+      return false
+    })
+    return found
+  }
+
+  /**
+   * The forward pass of a micro-batch layer by layer, with dropout: the only way to see what lies between pictures and loss.
+   * @param visit called with a layer's index in Network.layers and its output, [count, …], in network order; the values are
+   *   valid during the call only, and false ends the pass
+   */
+  visitLayers(batch: Batch, visit: (index: number, values: Float32Array) => boolean): void {
     const tf = this.#tf
     const { network } = this.#options
     const masks = this.#setMasks(batch)
     const outputs = new Map<string, Tensor>([[INPUT, tf.tensor(batch.images, [batch.count, ...network.inputShape])]])
     const readers = network.layers.flatMap((_, index) => inputsOf(network, index))
-    let found = network.layers.length + 1
     for (const [index, { name }] of network.layers.entries()) {
       const names = inputsOf(network, index)
       const taken = names.map((one) => {
@@ -133,10 +147,7 @@ export class Engine {
       // A layer may hand on its input itself.
       const output = taken.includes(applied) ? tf.clone(applied) : applied
       outputs.set(name, output)
-      if (!output.dataSync<'float32'>().every(Number.isFinite)) {
-        found = index + 1
-        break
-      }
+      if (!visit(index, output.dataSync<'float32'>())) break
       for (const one of names) {
         readers.splice(readers.indexOf(one), 1)
         if (readers.includes(one)) continue
@@ -146,7 +157,6 @@ export class Engine {
     }
     tf.dispose([[...outputs.values()], masks])
     this.#statistics.drop()
-    return found
   }
 
   /**

@@ -1,8 +1,12 @@
 import type { EvaluationViews } from '@lockstep/shared/sampling/evaluation-views.js'
 import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
+import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 
 /** What the standalone child is asked, once, and what it answers. JSON over Node's IPC channel. */
-export type StandaloneRequest = ({ readonly kind: 'evaluate' } & EvaluateRequest) | ({ readonly kind: 'predict' } & PredictRequest)
+export type StandaloneRequest =
+  | ({ readonly kind: 'evaluate' } & EvaluateRequest)
+  | ({ readonly kind: 'predict' } & PredictRequest)
+  | ({ readonly kind: 'signal' } & SignalRequest)
 
 /** How pictures are looked at, where it is not to be as in the run that made the checkpoint. */
 export interface ViewsRequest {
@@ -30,6 +34,11 @@ export interface PredictRequest {
   /** How many classes to name, most probable first. */
   readonly top: number
   readonly views?: ViewsRequest | undefined
+}
+
+export interface SignalRequest {
+  /** Validated recipes with absolute paths. */
+  readonly recipes: readonly Recipe[]
 }
 
 export interface EvaluationReport {
@@ -63,8 +72,28 @@ export interface Prediction {
   readonly classes: readonly { readonly name: string; readonly probability: number }[]
 }
 
+/** Root mean squares over one micro-batch at initialization; null where a value is not finite. */
+export interface SignalReport {
+  /** Of the input values. */
+  readonly input: number | null
+  /** Mean soft-max cross entropy. */
+  readonly loss: number | null
+  /** The layers with parameters, in network order. */
+  readonly layers: readonly LayerSignal[]
+}
+
+export interface LayerSignal {
+  readonly layer: string
+  /** Of the output, after its activation function. */
+  readonly activation: number | null
+  /** Of the gradient of the mean loss in the kernel. */
+  readonly gradient: number | null
+  /** Of the kernel's weights. */
+  readonly kernel: number | null
+}
+
 export interface StandaloneProgress {
-  /** Pictures done and in all. */
+  /** Pictures, or recipes, done and in all. */
   readonly done: number
   readonly total: number
 }
@@ -73,4 +102,5 @@ export type StandaloneMessage =
   | { readonly type: 'progress'; readonly progress: StandaloneProgress }
   | { readonly type: 'evaluated'; readonly report: EvaluationReport }
   | { readonly type: 'predicted'; readonly predictions: readonly Prediction[] }
+  | { readonly type: 'signals'; readonly reports: readonly SignalReport[] }
   | { readonly type: 'failed'; readonly code: TrainErrorCode; readonly message: string }

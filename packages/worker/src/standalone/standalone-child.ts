@@ -2,6 +2,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { evaluate } from './evaluation.js'
 import type { StandaloneMessage, StandaloneProgress, StandaloneRequest } from './messages.js'
 import { predict } from './prediction.js'
+import { measureSignals } from './signal.js'
 
 /**
  * A process of its own for work without a run. TensorFlow takes its number of threads from the environment before the first
@@ -34,6 +35,8 @@ async function perform(request: StandaloneRequest): Promise<StandaloneMessage> {
       return { type: 'evaluated', report: await evaluate(request, onProgress) }
     case 'predict':
       return { type: 'predicted', predictions: await predict(request, onProgress) }
+    case 'signal':
+      return { type: 'signals', reports: await measureSignals(request, onProgress) }
   }
 }
 

@@ -1,9 +1,9 @@
-import { LiveDisplay } from '../terminal/live-display.js'
-import { styled, writeLine } from '../terminal/output.js'
+import { LiveDisplay } from './live-display.js'
+import { styled, writeLine } from './output.js'
 
 /**
- * What the quickstart says while it goes on: acts with a number, lines, and a bar that moves. Silent, it says nothing, for
- * callers that want the result alone.
+ * What a work of several trainings says while it goes on: acts with a number, lines, and a bar that moves. Silent, it says
+ * nothing, for callers that want the result alone.
  */
 export class Narrator {
   readonly #silent: boolean

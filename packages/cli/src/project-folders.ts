@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { join } from 'node:path'
 
 /** The project's own folders, found from where this file is built to. */
-const PROJECT = fileURLToPath(new URL('../../../../', import.meta.url))
+const PROJECT = fileURLToPath(new URL('../../../', import.meta.url))
 
 export const DATASETS_FOLDER = join(PROJECT, 'datasets')
 

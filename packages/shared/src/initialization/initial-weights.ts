@@ -1,0 +1,62 @@
+import { METADATA_KEY } from '../checkpoint/checkpoint-writer.js'
+import { Checkpoint, openCheckpoint, openTensorFile, type TensorFile } from '../checkpoint/checkpoint.js'
+import type { Network } from '../models/network.js'
+import type { ParameterEntry, ParameterLayout } from '../parameters/layout.js'
+import type { Recipe } from '../recipe/schema.js'
+import { planDepthTransfer, type TransferPlan, type TransferSource } from './depth-transfer.js'
+import { initializeParameter } from './parameters.js'
+
+/**
+ * Version 0 of a recipe's weights, tensor after tensor: random, and from a checkpoint the layers that the VGG paper copies
+ * (section 3.1.1).
+ * @param write told of every tensor of the layout, in its order; it may keep the values
+ * @returns what was copied and what is random, or null when everything is random
+ * @throws TrainError CHECKPOINT_INVALID, CHECKPOINT_MISMATCH; what `write` throws
+ */
+export async function initialWeights(
+  recipe: Pick<Recipe, 'initialization' | 'seed'>,
+  network: Network,
+  layout: ParameterLayout,
+  write: (entry: ParameterEntry, values: Float32Array) => void | Promise<void>,
+): Promise<TransferPlan | null> {
+  const { initialization, seed } = recipe
+  const source = initialization.from === undefined ? null : await openTransferSource(initialization.from)
+  try {
+    const plan = source === null ? null : planDepthTransfer(network, transferSource(source), { newHead: initialization.newHead })
+    const copied = new Set(plan?.copied)
+    for (const [index, entry] of layout.entries.entries()) {
+      if (source !== null && copied.has(entry.name)) {
+        await write(entry, await source.read(entry.name))
+      } else {
+        const values = new Float32Array(entry.size)
+        initializeParameter(network, layout, index, initialization, seed, values)
+        await write(entry, values)
+      }
+    }
+    return plan
+  } finally {
+    await source?.close()
+  }
+}
+
+/**
+ * Any safetensors file with our tensor names; one of our own says more of itself.
+ * @throws TrainError CHECKPOINT_INVALID
+ */
+export async function openTransferSource(path: string): Promise<TensorFile> {
+  const file = await openTensorFile(path)
+  if (!(METADATA_KEY in file.strings)) return file
+  await file.close()
+  return await openCheckpoint(path)
+}
+
+/** What the plan of a transfer needs to know of a file. */
+export function transferSource(file: TensorFile): TransferSource {
+  const network = file instanceof Checkpoint ? file.metadata.network : undefined
+  return {
+    tensors: [...file.tensors].map(([name, { shape }]) => ({ name, shape })),
+    model: network?.name,
+    classes: network?.classes,
+    file: file.path,
+  }
+}
