@@ -39,7 +39,7 @@ export function checkArchitecture(layers: readonly ForeignLayer[], network: Netw
 function describeOurs(layer: LayerSpec): string | undefined {
   switch (layer.type) {
     case 'convolution':
-      return `Conv2D ${sides([layer.kernel, layer.kernel])} stride ${sides([layer.stride, layer.stride])} ${layer.padding}, ${layer.activation}`
+      return `Conv2D ${sides([layer.kernel, layer.kernel])} stride ${sides([layer.stride, layer.stride])} ${String(layer.padding)}, ${layer.activation}`
     case 'maxPooling':
       return `MaxPooling2D ${sides([layer.size, layer.size])} stride ${sides([layer.stride, layer.stride])} valid`
     case 'flatten':

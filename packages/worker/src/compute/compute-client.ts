@@ -2,15 +2,7 @@ import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-e
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { Worker } from 'node:worker_threads'
-import type {
-  ComputeCall,
-  ComputeReady,
-  ComputeReply,
-  ComputeRequest,
-  ComputeSetup,
-  ForwardInput,
-  MicroBatch,
-} from './compute-messages.js'
+import type { ComputeCall, ComputeReady, ComputeReply, ComputeRequest, ComputeSetup, ForwardInput, MicroBatch } from './compute-messages.js'
 
 interface Pending {
   resolve(reply: ComputeReply): void
