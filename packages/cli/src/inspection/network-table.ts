@@ -52,5 +52,6 @@ function remark(network: Network, { parameters, activationBytes }: NetworkDescri
 }
 
 function giga(macs: number): string {
-  return macs >= 1e9 ? `${(macs / 1e9).toFixed(3)} G` : `${significant(macs / 1e6)} M`
+  if (macs >= 1e9) return `${(macs / 1e9).toFixed(3)} G`
+  return macs >= 1e5 ? `${significant(macs / 1e6)} M` : count(macs)
 }

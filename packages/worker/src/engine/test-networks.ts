@@ -60,17 +60,19 @@ const normalization = (name: string, activation: 'relu' | 'linear'): LayerSpec =
 
 const bare = { useBias: false, activation: 'linear' } as const
 
-/** A stem and two residual blocks, the first with a gate, the second with a projection; every size is odd, so that zeros count. */
+/**
+ * A stem and two residual blocks, the first with a gate, the second with a projection; sizes are even and odd, so that it matters where
+ * zeros stand, and what is pooled may be negative, so that zeros are not what pooling pads with. */
 export const RESIDUAL: Network = {
   name: 'residual',
-  inputShape: [13, 11, 3],
+  inputShape: [14, 11, 3],
   classes: 3,
   layers: [
     convolution('b_conv', 4, { ...bare, kernel: 5, stride: 2, padding: 2 }),
-    normalization('b_bn', 'relu'),
+    normalization('b_bn', 'linear'),
     { type: 'maxPooling', name: 'b_pool', size: 3, stride: 2, padding: 1 },
     convolution('c_conv', 4, { ...bare, inputs: ['b_pool'] }),
-    normalization('c_bn', 'linear'),
+    normalization('c_bn', 'relu'),
     ...squeezeExcitation('c_bn', 4, 2).map((layer) => renamed(layer, 'c_bn_se', 'c_se')),
     { type: 'add', name: 'c_out', inputs: ['b_pool', 'c_se_scale'], activation: 'relu' },
     convolution('d_0_conv', 6, { ...bare, kernel: 1, stride: 2, padding: 'valid', inputs: ['c_out'] }),
