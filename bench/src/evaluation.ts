@@ -1,14 +1,18 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { EvaluationLoader } from '@lockstep/data/evaluation-loader.js'
 import { openFolder } from '@lockstep/data/open-folder.js'
 import { decodePicture } from '@lockstep/data/picture.js'
 import { openCheckpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { viewsInWords, type EvaluationViews } from '@lockstep/shared/sampling/evaluation-views.js'
+import { averageOf } from '@lockstep/worker/evaluation/batch-evaluation.js'
+import { SoftMaxAverage } from '@lockstep/worker/evaluation/soft-max-average.js'
+import { openCheckpointEngine } from '@lockstep/worker/standalone/checkpoint-engine.js'
+import { describeCheckpoints } from '@lockstep/worker/standalone/described-checkpoint.js'
 import { evaluateCheckpoint } from '@lockstep/worker/standalone/evaluate-checkpoint.js'
-import { predictImages } from '@lockstep/worker/standalone/predict-images.js'
 import { drawClassFolders, drawDataSet } from './method/drawn-data-set.js'
 import { peerPython, peerScript } from './method/peer-environment.js'
 import { TrainingProcess } from './method/training-process.js'
@@ -26,6 +30,8 @@ const CLASSES = 10
 const PER_CLASS = 20
 const TOLERANCE = 1e-4
 const INPUT_SIZE = 64
+/** Pictures of an evaluation batch. */
+const BATCH = 20
 
 interface Case {
   /** Of the two checkpoints. */
@@ -39,7 +45,7 @@ const CASES: readonly Case[] = [
   { checkpoints: [0], views: { protocol: 'dense', scales: [72], flip: false } },
   { checkpoints: [0], views: { protocol: 'dense', scales: [64, 96, 128], flip: true } },
   { checkpoints: [0], views: { protocol: 'multi-crop', scales: [72], flip: false } },
-  { checkpoints: [0], views: { protocol: 'dense+multi-crop', scales: [72, 96], flip: true } },
+  { checkpoints: [0], views: { protocol: 'dense+multi-crop', scales: [72], flip: true } },
   { checkpoints: [0, 1], views: { protocol: 'dense', scales: [72, 96], flip: true } },
 ]
 
@@ -47,12 +53,12 @@ function recipeOf(pictures: string, seed: number): Recipe {
   return recipeSchema.parse({
     name: `evaluation-${String(seed)}`,
     seed,
-    model: { name: 'vgg-a', width: 0.25, inputSize: INPUT_SIZE, fullyConnected: [128, 128], dropout: 0.5 },
+    model: { name: 'vgg-a', width: 0.125, inputSize: INPUT_SIZE, fullyConnected: [128, 128], dropout: 0.5 },
     data: { train: pictures, validation: pictures, augment: { shortSide: 72, crop: 'random', flip: true } },
     batch: { global: 32, micro: 8 },
     learningRate: { initial: 0.01, warmupSteps: 10 },
     steps: STEPS,
-    evaluation: { everySteps: STEPS, batch: 20 },
+    evaluation: { everySteps: STEPS, batch: BATCH },
     run: { workers: { count: 2, minimum: 2 }, checkpoint: { everySteps: STEPS } },
   })
 }
@@ -73,8 +79,6 @@ interface HandedPictures {
   /** By scale, in the order of the set: where in the file of pixels. */
   readonly pictures: Record<string, { height: number; width: number; offset: number }[]>
   readonly labels: number[]
-  /** Files, in the same order. */
-  readonly images: string[]
 }
 
 /** Writes every picture at every scale, decoded, into one file. */
@@ -82,14 +86,13 @@ async function handOver(folder: string, file: string): Promise<HandedPictures> {
   const opened = await openFolder(folder)
   try {
     const samples = Array.from({ length: opened.size }, (_, sample) => sample)
-    const images = samples.map((sample) => join(folder, opened.name(sample)))
     const pictures: HandedPictures['pictures'] = {}
     const parts: Uint8Array[] = []
     let offset = 0
     for (const scale of new Set(CASES.flatMap(({ views }) => views.scales))) {
       const places = []
-      for (const image of images) {
-        const { pixels, height, width } = await decodePicture(await readFile(image), scale)
+      for (const sample of samples) {
+        const { pixels, height, width } = await decodePicture(await opened.read(sample), scale)
         places.push({ height, width, offset })
         parts.push(pixels)
         offset += pixels.length
@@ -97,27 +100,39 @@ async function handOver(folder: string, file: string): Promise<HandedPictures> {
       pictures[String(scale)] = places
     }
     await writeFile(file, Buffer.concat(parts))
-    return { pictures, labels: samples.map((sample) => opened.label(sample)), images }
+    return { pictures, labels: samples.map((sample) => opened.label(sample)) }
   } finally {
     await opened.close()
   }
 }
 
+/** The probabilities of every picture, [picture][class], by the function that runs and `lockstep evaluate` share. */
+async function probabilitiesOf(paths: readonly string[], views: EvaluationViews, folder: string): Promise<number[][]> {
+  const opened = await openFolder(folder)
+  const fused = new SoftMaxAverage(opened.size, CLASSES)
+  try {
+    for (const { path, preprocessing } of await describeCheckpoints(paths, views)) {
+      const engine = await openCheckpointEngine(path)
+      const loader = new EvaluationLoader({ source: opened, preprocessing, views, batch: BATCH })
+      for (let batch = 0; batch < loader.batches; batch++) {
+        fused.addAverage(await averageOf(engine, await loader.load(batch)), 1 / paths.length, batch * BATCH)
+      }
+      engine.dispose()
+    }
+  } finally {
+    await opened.close()
+  }
+  return Array.from({ length: fused.samples }, (_, sample) => [...fused.probabilities.subarray(sample * CLASSES, (sample + 1) * CLASSES)])
+}
+
 /** What Lockstep says to a case: each picture's probabilities, and the counts of an evaluation. */
-async function answerOf(
-  { checkpoints, views }: Case,
-  paths: readonly string[],
-  folder: string,
-  images: readonly string[],
-  logFile: string,
-) {
-  const asked = { checkpoints: checkpoints.map((which) => paths[which] ?? ''), views, computeThreads: 1, logFile }
-  const predictions = await predictImages({ ...asked, images, top: CLASSES })
-  const { loss, correctTop1, correctTop5, confusion, perClass } = await evaluateCheckpoint({ ...asked, data: folder })
-  const probabilities = predictions.map(({ classes }) =>
-    perClass.map(({ name }) => classes.find((found) => found.name === name)?.probability ?? Number.NaN),
-  )
+async function answerOf({ checkpoints, views }: Case, paths: readonly string[], folder: string, logFile: string) {
+  const chosen = checkpoints.map((which) => paths[which] ?? '')
+  const probabilities = await probabilitiesOf(chosen, views, folder)
+  const report = await evaluateCheckpoint({ checkpoints: chosen, views, data: folder, computeThreads: 1, logFile })
+  const { loss, correctTop1, correctTop5, confusion } = report
   const name = `${viewsInWords(views)}${checkpoints.length > 1 ? ', two networks' : ''}`
+  console.log(`${name}: ${report.seconds.toFixed(1)} s`)
   return { name, checkpoints, ...views, probabilities, loss, correctTop1, correctTop5, confusion }
 }
 
@@ -128,13 +143,13 @@ try {
   await drawDataSet(pictures, { classes: CLASSES, perClass: 40, side: 80 })
   await drawClassFolders(folder, { classes: CLASSES, perClass: PER_CLASS, side: 80, width: 108 }, 1000)
   console.log(
-    `${String(STEPS)} steps of vgg-a at a quarter of its width, input ${String(INPUT_SIZE)}, seeds ${String(SEED)} and ${String(SEED + 1)}`,
+    `${String(STEPS)} steps of vgg-a at an eighth of its width, input ${String(INPUT_SIZE)}, seeds ${String(SEED)} and ${String(SEED + 1)}`,
   )
   const paths = [await train(recipeOf(pictures, SEED), base), await train(recipeOf(pictures, SEED + 1), base)]
   const pixels = join(base, 'pixels.u8')
-  const { images, ...handed } = await handOver(folder, pixels)
+  const handed = await handOver(folder, pixels)
   const cases = []
-  for (const each of CASES) cases.push(await answerOf(each, paths, folder, images, join(base, 'lockstep.log')))
+  for (const each of CASES) cases.push(await answerOf(each, paths, folder, join(base, 'lockstep.log')))
   const checkpoints = []
   for (const path of paths) {
     const checkpoint = await openCheckpoint(path)

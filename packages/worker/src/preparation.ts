@@ -1,6 +1,7 @@
 import { BatchLoader } from '@lockstep/data/batch-loader.js'
 import type { DataDigests } from '@lockstep/data/data-digests.js'
 import type { EvaluationBatch } from '@lockstep/data/evaluation-batch.js'
+import { evaluationViews } from '@lockstep/data/preprocessing.js'
 import { openTrainingData, type TrainingData } from '@lockstep/data/training-data.js'
 import { channelsOf } from '@lockstep/shared/models/families.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
@@ -88,7 +89,7 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
       }),
       evaluation: new Prefetch({
         load: async (batch) => await loader.evaluation(batch),
-        capacity: Math.min(3, prefetchCapacity(recipe.evaluation.batch, sampleBytes)),
+        capacity: Math.min(3, prefetchCapacity(recipe.evaluation.batch, Math.max(sampleBytes, pictureBytes(recipe, inputSize)))),
         concurrency: 1,
       }),
       close: async () => {
@@ -100,6 +101,11 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     await data.close()
     throw error
   }
+}
+
+/** Of a validation picture decoded at every scale, half as long again as it is high. */
+function pictureBytes(recipe: Recipe, inputSize: number): number {
+  return evaluationViews(recipe, inputSize).scales.reduce((sum, scale) => sum + scale * scale * 1.5 * 3, 0)
 }
 
 function recipeOf(json: string): Recipe {
