@@ -5,7 +5,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { ParameterEntry } from '@lockstep/shared/parameters/layout.js'
 import { reverseInputChannels } from './axes.js'
-import { parseNote, type ExportNote } from './export-note.js'
+import { NOTE_NAME, parseNote, type ExportNote } from './export-note.js'
 import { TENSOR_ROLES, type FormatName, type TensorRole } from './foreign-model.js'
 import { Hdf5File } from './keras/hdf5-file.js'
 import { writeKerasArchive } from './keras/keras-archive.js'
@@ -13,7 +13,7 @@ import { writeLegacyH5 } from './keras/legacy-h5.js'
 import { kerasLayers, sequentialConfig2, sequentialConfig3 } from './keras/sequential-config.js'
 import { writeWeightsH5 } from './keras/weights-h5.js'
 import type { NamedTensor } from './named-tensor.js'
-import { NOTE_KEY, writeTensorFile } from './safetensors-file.js'
+import { writeTensorFile } from './safetensors-file.js'
 import { stateDictTensors } from './torch/state-dict.js'
 import { writeLayersModel } from './tfjs/layers-model-writer.js'
 
@@ -107,11 +107,11 @@ async function write(
   switch (format) {
     case 'safetensors': {
       const named = tensors.map(({ layer, role, shape, read }) => ({ name: `${layer}/${role}`, shape, read }))
-      await writeTensorFile(path, named, { [NOTE_KEY]: note })
+      await writeTensorFile(path, named, { [NOTE_NAME]: note })
       break
     }
     case 'torchvision':
-      await writeTensorFile(path, stateDictTensors(network, tensors), { format: 'pt', [NOTE_KEY]: note })
+      await writeTensorFile(path, stateDictTensors(network, tensors), { format: 'pt', [NOTE_NAME]: note })
       break
     case 'tfjs': {
       await rm(path, { recursive: true, force: true })

@@ -18,6 +18,9 @@ const noteSchema = z.object({
   scale: z.int().positive(),
 })
 
+/** The name it goes by: an attribute in HDF5, a key in the metadata of safetensors and tfjs. */
+export const NOTE_NAME = 'lockstep.export'
+
 export type ExportNote = z.infer<typeof noteSchema>
 
 /** @returns undefined when there is none, or it is from a version that says other things: then the file is as good as anyone's */

@@ -3,12 +3,13 @@ import { join } from 'node:path'
 import { openTensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { METADATA_KEY } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { NOTE_NAME } from './export-note.js'
 import type { FormatName, ForeignModel } from './foreign-model.js'
 import { Hdf5File } from './keras/hdf5-file.js'
 import { readKerasArchive } from './keras/keras-archive.js'
 import { isLegacyH5, readLegacyH5 } from './keras/legacy-h5.js'
 import { isWeightsH5, readWeightsH5 } from './keras/weights-h5.js'
-import { NOTE_KEY, readTensorFile } from './safetensors-file.js'
+import { readTensorFile } from './safetensors-file.js'
 import { isStateDict, readStateDict } from './torch/state-dict.js'
 import { readLayersModel } from './tfjs/layers-model.js'
 
@@ -101,6 +102,11 @@ async function openSafetensors(path: string): Promise<ForeignModel> {
     await file.close()
     throw new TrainError('USAGE', `${path} is a checkpoint of Lockstep already; predict, evaluate and initialization.from take it as it is`)
   }
-  const note = file.strings[NOTE_KEY]
-  return isStateDict(file.tensors.keys()) ? readStateDict(file, note) : readTensorFile(file, note)
+  const note = file.strings[NOTE_NAME]
+  try {
+    return isStateDict(file.tensors.keys()) ? readStateDict(file, note) : readTensorFile(file, note)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
 }

@@ -7,9 +7,6 @@ import { TENSOR_ROLES, type ForeignModel, type ForeignTensor } from './foreign-m
 
 /** Safetensors with our own tensor names and axes, whoever wrote them. */
 
-/** Our own words beside the tensors, in the file's metadata. */
-export const NOTE_KEY = 'lockstep.export'
-
 /** @throws TrainError CHECKPOINT_MISMATCH for a tensor whose name does not say what it is */
 export function readTensorFile(file: TensorFile, note: string | undefined): ForeignModel {
   const names = [...file.tensors.keys()].filter((name) => !name.startsWith(VELOCITY_PREFIX))

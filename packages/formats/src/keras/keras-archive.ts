@@ -26,20 +26,20 @@ const JSON_LIMIT_BYTES = 64 * 1024 * 1024
 /** @throws TrainError CHECKPOINT_INVALID when it is cut short, damaged or another zip */
 export async function readKerasArchive(path: string): Promise<ForeignModel> {
   const folder = await mkdtemp(join(tmpdir(), 'lockstep-keras-'))
-  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true })
+  const weights = join(folder, WEIGHTS)
+  let file: Hdf5File | undefined
+  const close = async (): Promise<void> => {
+    file?.close()
+    await rm(folder, { recursive: true, force: true })
+  }
   try {
-    const weights = join(folder, WEIGHTS)
     const texts = await extract(path, weights)
     const modelConfig = parsed(path, CONFIG, texts.get(CONFIG))
-    const file = await Hdf5File.open(weights)
+    file = await Hdf5File.open(weights)
     const model = readWeightsH5(file, placesOfConfig(modelConfig))
-    const close = async (): Promise<void> => {
-      await model.close()
-      await remove()
-    }
     return { ...model, format: 'keras', layers: layersOfConfig(modelConfig), close }
   } catch (error) {
-    await remove()
+    await close()
     throw error
   }
 }

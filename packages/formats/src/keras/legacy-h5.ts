@@ -1,4 +1,5 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { NOTE_NAME } from '../export-note.js'
 import type { ForeignModel, ForeignTensor } from '../foreign-model.js'
 import type { NamedTensor } from '../named-tensor.js'
 import type { Hdf5File } from './hdf5-file.js'
@@ -11,8 +12,6 @@ import { placeOfVariable } from './variable-names.js'
  */
 
 const WHOLE = 'model_weights'
-/** Our own words beside the model; Keras passes over attributes it does not know. */
-export const NOTE_ATTRIBUTE = 'lockstep.export'
 
 export function isLegacyH5(file: Hdf5File): boolean {
   return file.isGroup(WHOLE) || file.texts('/', 'layer_names') !== undefined
@@ -36,7 +35,7 @@ export function readLegacyH5(file: Hdf5File): ForeignModel {
     format: whole ? (isThird ? 'keras3-h5' : 'keras2-h5') : 'keras2-weights',
     tensors,
     layers: whole ? architectureOf(file) : undefined,
-    note: file.text('/', NOTE_ATTRIBUTE),
+    note: file.text('/', NOTE_NAME),
     close: async () => {
       file.close()
     },
@@ -77,7 +76,7 @@ export async function writeLegacyH5(file: Hdf5File, content: LegacyH5Content): P
     file.setText('/', 'model_config', modelConfig)
     file.makeGroup(root)
   }
-  file.setText('/', NOTE_ATTRIBUTE, note)
+  file.setText('/', NOTE_NAME, note)
   file.setTexts(root, 'layer_names', layers)
   file.setText(root, 'backend', 'tensorflow')
   file.setText(root, 'keras_version', version)

@@ -1,8 +1,8 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { NOTE_NAME } from '../export-note.js'
 import type { ForeignModel, ForeignTensor } from '../foreign-model.js'
 import type { NamedTensor } from '../named-tensor.js'
 import type { Hdf5File } from './hdf5-file.js'
-import { NOTE_ATTRIBUTE } from './legacy-h5.js'
 import { snakeCase } from './model-config.js'
 import { rolesOfShapes } from './variable-names.js'
 
@@ -31,7 +31,7 @@ export function readWeightsH5(file: Hdf5File, places?: ReadonlyMap<string, strin
   return {
     format: 'keras3-weights',
     tensors: order.flatMap((group) => tensorsOf(file, group, places?.get(group) ?? file.text(`${group}/vars`, 'name') ?? group)),
-    note: file.text('/', NOTE_ATTRIBUTE),
+    note: file.text('/', NOTE_NAME),
     close: async () => {
       file.close()
     },
@@ -78,7 +78,7 @@ export interface WeightsH5Content {
 
 /** Writes into a new file, tensor after tensor. Layers without variables have an empty group, as Keras writes them. */
 export async function writeWeightsH5(file: Hdf5File, { layers, tensors, note }: WeightsH5Content): Promise<void> {
-  file.setText('/', NOTE_ATTRIBUTE, note)
+  file.setText('/', NOTE_NAME, note)
   const used = new Map<string, number>()
   for (const { name, className } of layers) {
     const stem = snakeCase(className)

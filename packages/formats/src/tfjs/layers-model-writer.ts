@@ -1,7 +1,7 @@
 import { open, writeFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { NOTE_NAME } from '../export-note.js'
 import type { NamedTensor } from '../named-tensor.js'
-import { NOTE_KEY } from './layers-model.js'
 
 /** Bytes a shard may have: tfjs' own limit, made for browsers' caches. */
 const SHARD_BYTES = 4 * 1024 * 1024
@@ -26,7 +26,7 @@ export async function writeLayersModel(folder: string, { tensors, modelConfig, n
     convertedBy: null,
     modelTopology: { keras_version: '2.15.0', backend: 'tensorflow', model_config: modelConfig },
     weightsManifest: [{ paths, weights }],
-    userDefinedMetadata: { [NOTE_KEY]: note },
+    userDefinedMetadata: { [NOTE_NAME]: note },
   }
   await writeFile(join(folder, 'model.json'), JSON.stringify(model))
 }

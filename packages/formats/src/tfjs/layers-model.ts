@@ -2,6 +2,7 @@ import { open, readFile, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative } from 'node:path'
 import { z } from 'zod'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { NOTE_NAME } from '../export-note.js'
 import type { ForeignModel, ForeignTensor } from '../foreign-model.js'
 import { layersOfConfig } from '../keras/model-config.js'
 import { placeOfVariable } from '../keras/variable-names.js'
@@ -24,8 +25,6 @@ const modelSchema = z.object({
   userDefinedMetadata: z.record(z.string(), z.unknown()).optional(),
 })
 
-/** Our own words beside the model, in `userDefinedMetadata`. */
-export const NOTE_KEY = 'lockstep.export'
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
 
 /** @param path of the model.json; @throws TrainError CHECKPOINT_INVALID, CHECKPOINT_MISMATCH */
@@ -61,7 +60,7 @@ export async function readLayersModel(path: string): Promise<ForeignModel> {
       )
     }
   }
-  const note = model.userDefinedMetadata?.[NOTE_KEY]
+  const note = model.userDefinedMetadata?.[NOTE_NAME]
   return {
     format: 'tfjs',
     tensors,
