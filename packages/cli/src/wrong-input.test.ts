@@ -121,16 +121,26 @@ describe('wrong input', () => {
 })
 
 describe('what is printed', () => {
-  it.each(['quickstart', 'init', 'train', 'resume', 'coordinator', 'worker', 'evaluate', 'predict', 'pack', 'initialize', 'inspect'])(
-    'of %s ends with an example',
-    async (command) => {
-      const { code, stdout, stderr } = await runLockstep([command, '--help'], tmpdir())
-      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-      expect(stdout).toMatch(new RegExp(`^Usage: lockstep ${command} `))
-      expect(stdout).toMatch(/--json/)
-      expect(stdout).toMatch(/\nExample:\n {2}\$ lockstep /)
-    },
-  )
+  it.each([
+    'quickstart',
+    'init',
+    'train',
+    'resume',
+    'coordinator',
+    'worker',
+    'evaluate',
+    'predict',
+    'pack',
+    'initialize',
+    'inspect',
+    'experiment depth',
+  ])('of %s ends with an example', async (command) => {
+    const { code, stdout, stderr } = await runLockstep([...command.split(' '), '--help'], tmpdir())
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(new RegExp(`^Usage: lockstep ${command} `))
+    expect(stdout).toMatch(/--json/)
+    expect(stdout).toMatch(/\nExample:\n {2}\$ lockstep /)
+  })
 
   it('is help on standard error, with code 2, when nothing is asked for', async () => {
     expect(await runLockstep([], tmpdir())).toMatchObject({ code: 2, stdout: '' })
