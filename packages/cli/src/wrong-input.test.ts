@@ -163,6 +163,10 @@ describe('what is printed', () => {
     'inspect',
   ])('of %s ends with an example', async (command) => {
     const { code, stdout, stderr } = await runLockstep([command, '--help'], tmpdir())
+    'inspect',
+    'experiment depth',
+  ])('of %s ends with an example', async (command) => {
+    const { code, stdout, stderr } = await runLockstep([...command.split(' '), '--help'], tmpdir())
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(new RegExp(`^Usage: lockstep ${command} `))
     expect(stdout).toMatch(/--json/)
