@@ -161,9 +161,6 @@ describe('what is printed', () => {
     'import',
     'export',
     'inspect',
-  ])('of %s ends with an example', async (command) => {
-    const { code, stdout, stderr } = await runLockstep([command, '--help'], tmpdir())
-    'inspect',
     'experiment depth',
   ])('of %s ends with an example', async (command) => {
     const { code, stdout, stderr } = await runLockstep([...command.split(' '), '--help'], tmpdir())
