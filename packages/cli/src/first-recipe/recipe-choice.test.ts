@@ -34,6 +34,16 @@ describe('a first recipe', () => {
     })
   })
 
+  it.each([
+    ['resnet-50', 32, { width: 0.25, fullyConnected: [], head: 'globalAveragePooling' }],
+    ['alexnet', 67, { width: 0.25, fullyConnected: [256, 256] }],
+    ['small-cnn', 28, { width: 1, fullyConnected: [64] }],
+  ] as const)('of %s says nothing that does not fit it', (model, inputSize, expected) => {
+    const fact = facts(40, 36)
+    const text = firstRecipeText(chooseRecipe(fact, { model, cores: 2 }), fact, { schema: '/s.json', directory: '/', name: 'r' })
+    expect(parseRecipe(text, { file: '/r.yaml' }).model).toMatchObject({ name: model, inputSize, ...expected })
+  })
+
   it('quotes a path that YAML would misread', () => {
     const fact = { ...facts(40, 36), train: '/my: pictures #1' }
     const text = firstRecipeText(chooseRecipe(fact, { model: 'vgg-a', cores: 1 }), fact, { schema: '/s.json', directory: '/', name: 'r' })

@@ -36,7 +36,9 @@ export interface RecipeChoice {
 export function chooseRecipe(facts: PictureFacts, { model, cores }: { model: Recipe['model']['name']; cores: number }): RecipeChoice {
   const { smallestInput, inputSize: usual } = familyDefaults(model)
   const inputSize = Math.max(smallestInput, Math.min(usual, inputSizeFor(facts.medianShortSide)))
-  const width = facts.pictures < 5_000 || inputSize <= 64 ? 0.25 : inputSize <= 128 ? 0.5 : 1
+  const narrow = facts.pictures < 5_000 || inputSize <= 64 ? 0.25 : inputSize <= 128 ? 0.5 : 1
+  // it is small as it is
+  const width = model === 'small-cnn' ? 1 : narrow
   const units = 1024 * width * (width === 1 ? 4 : 1)
   const train = facts.validation === null ? Math.max(1, Math.round(facts.pictures * (1 - SPLIT))) : facts.pictures
   const global = clamp(powerOfTwoBelow(train / 8), 8, 128)
