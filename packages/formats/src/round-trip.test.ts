@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import * as yauzl from 'yauzl'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { openCheckpoint, openTensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { exportModel } from './export-model.js'
 import { openForeignModel } from './format-detection.js'
@@ -16,6 +16,7 @@ const FIXTURES = fileURLToPath(new URL('../../../tests/fixtures/formats/', impor
 
 let folder: string
 const at = (name: string): string => join(folder, name)
+vi.setConfig({ testTimeout: 240_000 })
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-formats-'))
 })
