@@ -66,9 +66,7 @@ function usageError(program: Command): (text: string) => void {
     const below = command?.commands.find((one) => one.name() === further)
     const typed = [command, below].map((one) => (one === undefined ? '' : ` ${one.name()}`)).join('')
     const suggested = message.includes('Did you mean')
-    writeError(
-      suggested ? message.replace(/\(Did you mean (.*)\?\)/, '(did you mean $1?)') : `${message}; see \`lockstep${typed} --help\``,
-    )
+    writeError(suggested ? message.replace(/\(Did you mean (.*)\?\)/, '(did you mean $1?)') : `${message}; see \`lockstep${typed} --help\``)
   }
 }
 
