@@ -64,7 +64,7 @@ export function signalChart({ signals }: DepthReport): string {
   })
   return draw(curves, {
     title: 'Activations at initialization (root mean square, input = 1)',
-    x: { name: '', type: 'category' },
+    x: { name: 'layer, from the input on', type: 'category' },
     y: { type: 'log' },
   })
 }

@@ -142,7 +142,7 @@ function signalLines({ signals, trainings, yardsticks }: DepthReport): string[] 
     '',
     'Root mean squares at initialization, on the first micro-batch of the first seed, dropout on. The signal *dies* at the first layer whose ' +
       'output is below a thousandth of the input’s scale, and *explodes* at the first one above a thousand times. *Change* is what a step ' +
-      'alters of a kernel, learning rate × gradient / kernel: at 10⁻⁷ it takes millions of steps to be another network. Scale is not all: ' +
+      'alters of a kernel, learning rate × gradient / kernel: at 10⁻⁷ it takes millions of steps to be another network, and above 1 the first step throws the kernel away. Scale is not all: ' +
       'a network whose signal lives can stall for other reasons, a rate too large for it among them.',
     '',
     ...BEGINNINGS.flatMap((beginning) => deathSentence(signals.filter((signal) => signal.beginning === beginning))),
@@ -176,7 +176,7 @@ function signalLines({ signals, trainings, yardsticks }: DepthReport): string[] 
   ]
 }
 
-/** `- random, N(0, 0.01²): dies in A at block3_conv1, in B at block2_conv1.` */
+/** `- random, N(0, 0.01²): dies in A at block3_conv1, in B at block2_conv1; the kernel that moves most changes by …` */
 function deathSentence(signals: readonly Signal[]): string[] {
   const [first] = signals
   if (first === undefined) return []
@@ -186,7 +186,11 @@ function deathSentence(signals: readonly Signal[]): string[] {
       .join(', ')
   const [dead, exploded] = [places('dies'), places('explodes')]
   const said = [...(dead === '' ? [] : [`dies ${dead}`]), ...(exploded === '' ? [] : [`explodes ${exploded}`])]
-  return [`- *${beginningTitle('vgg-b', first.beginning)}*: ${said.length === 0 ? 'neither dies nor explodes anywhere' : said.join('; ')}.`]
+  const scale = said.length === 0 ? 'neither dies nor explodes anywhere' : said.join('; ')
+  const changes = signals.map(({ largestChange }) => largestChange).filter((change) => change !== null)
+  const range = [Math.min(...changes), Math.max(...changes)].map(significant)
+  const moved = changes.length === 0 ? '' : `; the kernel that moves most changes by ${[...new Set(range)].join(' to ')} of itself`
+  return [`- *${beginningTitle('vgg-b', first.beginning)}*: ${scale}${moved}.`]
 }
 
 /** Every layer of the deepest network measured. */

@@ -76,8 +76,12 @@ describe('the report', () => {
     expect(text).toMatch(/\| D \| random, N\(0, 0\.1²\) \| – \| – \| 27\.0 \/ 8\.8 \| 25\.6 \/ 8\.1 \| diverges \| 13 \| 1,23\d \|/)
     expect(text).toMatch(/\| A \| random, He \| 8\.5 % \(8\.0–9\.0\) \| 1\.0 % \(1\.0–1\.0\) \| 29\.6 \/ 10\.4 \| – \| learns \|/)
     expect(text).toMatch(/\| nearest neighbour on pixels \(32×32\) \| – \| 5\.3 % \|/)
-    expect(text).toContain('- *random, N(0, 0.1²)*: explodes in A at predictions, in D at predictions.')
-    expect(text).toContain('- *random, He*: dies in A at predictions, in D at predictions.')
+    expect(text).toContain(
+      '- *random, N(0, 0.1²)*: explodes in A at predictions, in D at predictions; the kernel that moves most changes by 0.0100 of itself.',
+    )
+    expect(text).toContain(
+      '- *random, He*: dies in A at predictions, in D at predictions; the kernel that moves most changes by 0.0100 of itself.',
+    )
     expect(text).toMatch(/\| D \| random, N\(0, 0\.1²\) \| – \| predictions \| not finite \|.*\| diverges \|/)
     expect(text).not.toMatch(/undefined|NaN|\[object/)
   })
