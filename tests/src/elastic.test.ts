@@ -84,6 +84,8 @@ describe('more than the maximum, fewer than the minimum', () => {
 describe('a worker whose core is busy elsewhere', () => {
   it(
     'gets smaller spans within a few steps, and is reported with its figure',
+    // What is slow depends on what else the machine does: the one test that is given a second and a third try.
+    { timeout: 4 * MINUTES, retry: 2 },
     async () => {
       const level = process.env.LOCKSTEP_LOG_LEVEL
       process.env.LOCKSTEP_LOG_LEVEL = 'debug'
@@ -123,7 +125,6 @@ describe('a worker whose core is busy elsewhere', () => {
         else process.env.LOCKSTEP_LOG_LEVEL = level
       }
     },
-    4 * MINUTES,
   )
 })
 

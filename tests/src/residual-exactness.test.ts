@@ -74,8 +74,8 @@ describe('the reference itself proves something', () => {
     const [early, late] = [await statisticsAt(4), await statisticsAt(8)]
     for (const [at, kind] of ['mean', 'variance'].entries()) {
       expect(early[at], kind).not.toEqual(late[at])
-      // A wrong number of micro-batches in the mean would multiply them, step after step.
-      for (const values of [early[at], late[at]]) expect(values?.every((value) => Math.abs(value) < 20 && value !== at)).toBe(true)
+      // A wrong number of micro-batches in the mean would double them, at least, in each of the eight steps: from about 3 to hundreds.
+      for (const values of [early[at], late[at]]) expect(values?.every((value) => Math.abs(value) < 100 && value !== at)).toBe(true)
     }
   })
 })

@@ -10,7 +10,7 @@ const LONG_MS = 480_000
 
 /** Three trainings of a second each: A from Glorot, A going on, B from A. */
 const TINY = [
-  ...['--data', 'photos', '--configurations', 'b', '--initializations', 'from-a', '--out', 'depth'],
+  ...['--data', 'photos', '--configurations', 'b', '--initializations', 'from-a', '--seeds', '1', '--out', 'depth'],
   ...['--set', 'steps=40', '--set', 'model.width=0.0625', '--set', 'model.fullyConnected=[16]', '--set', 'evaluation.everySteps=20'],
   ...['--set', 'batch.global=8', '--set', 'batch.micro=4', '--set', 'learningRate={initial: 0.01}', '--set', 'run.workers.count=1'],
 ]
