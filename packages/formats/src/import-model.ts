@@ -59,6 +59,7 @@ export async function importModel(request: ImportRequest): Promise<ImportReport>
     const note = parseNote(foreign.note)
     const { model, network } = findModel(foreign, request.file, { ...note?.model, ...statedHints(request.hints) })
     const architectureCompared = foreign.layers !== undefined && checkArchitecture(foreign.layers, network, request.file)
+    if (!architectureCompared) requireKnownEpsilon(foreign.format, network, request.file)
     const layout = layoutOf(network)
     const assignments = assignTensors(foreign.tensors, layout, { file: request.file, network: calledNetwork(model) })
     const feeding = feedingOf(request, foreign, note)
@@ -82,6 +83,20 @@ export async function importModel(request: ImportRequest): Promise<ImportReport>
   } finally {
     await foreign.close()
   }
+}
+
+/**
+ * What batch normalization adds to a variance is no tensor. PyTorch adds what we do; Keras adds what each layer was told, a hundred
+ * times as much by default, and its files of weights alone do not say.
+ * @throws TrainError CHECKPOINT_MISMATCH
+ */
+function requireKnownEpsilon(format: FormatName, network: Network, file: string): void {
+  const normalization = network.layers.find(({ type }) => type === 'batchNormalization')
+  if (normalization === undefined || !format.startsWith('keras')) return
+  throw new TrainError(
+    'CHECKPOINT_MISMATCH',
+    `${file} does not say the epsilon of its batch normalization (${normalization.name}); save the whole model instead: model.save('x.keras')`,
+  )
 }
 
 function statedHints(hints: ModelHints): ModelHints {

@@ -48,6 +48,28 @@ describe('checkArchitecture', () => {
     )
   })
 
+  it('compares the epsilon of batch normalization, and takes the ReLU behind it for a part of it', () => {
+    const normalized = networkOf(
+      modelSchema.parse({ name: 'vgg-a', width: 0.25, inputSize: 32, fullyConnected: [8], dropout: 0.5, batchNormalization: true }),
+      3,
+    )
+    const withNormalization = (config: Record<string, unknown>) =>
+      (layersOfConfig(sequentialConfig3(network)) ?? []).flatMap((layer) =>
+        layer.className === 'Conv2D'
+          ? [
+              { ...layer, config: { ...layer.config, activation: 'linear' } },
+              { className: 'BatchNormalization', name: `${layer.name}_bn`, config },
+              { className: 'ReLU', name: `${layer.name}_relu`, config: {} },
+            ]
+          : [layer],
+      )
+    expect(checkArchitecture(withNormalization({ epsilon: 1e-5 }), normalized, 'x')).toBe(true)
+    expect(() => checkArchitecture(withNormalization({}), normalized, 'x')).toThrow(
+      /^x has layer block1_conv1_bn \(BatchNormalization epsilon 0\.001, relu\) where vgg-a has block1_conv1_bn \(BatchNormalization epsilon 0\.00001, relu\)/,
+    )
+    expect(() => checkArchitecture(withNormalization({ epsilon: 1e-5, scale: false }), normalized, 'x')).toThrow(/without scale/)
+  })
+
   it('refuses a layer that Lockstep does not know, and one that is missing', () => {
     const layers = layersOfConfig(sequentialConfig3(network)) ?? []
     const rescaling = { className: 'Rescaling', name: 'rescaling', config: { scale: 1 / 255 } }

@@ -48,10 +48,15 @@ function describeOurs(layer: LayerSpec): string | undefined {
       return 'GlobalAveragePooling2D'
     case 'dense':
       return `Dense, ${layer.activation}`
+    case 'batchNormalization':
+      return `BatchNormalization epsilon ${String(layer.epsilon)}, ${layer.activation}`
     default:
       return undefined
   }
 }
+
+/** What Keras adds to a variance where nothing is said; PyTorch and we add 1e-5. */
+const KERAS_EPSILON = 0.001
 
 /** Layers that change nothing at prediction, or only say what the input is. */
 const PASSING = new Set(['InputLayer', 'Dropout', 'SpatialDropout2D'])
@@ -97,6 +102,11 @@ function describeTheir(className: string, config: ForeignLayer['config']): { wha
       return { what: `${className}${orderOf(config)}`, activation: undefined }
     case 'Dense':
       return { what: 'Dense', activation: activationOf(config) }
+    case 'BatchNormalization': {
+      const lacking = ['center', 'scale'].filter((part) => config[part] === false).map((part) => ` without ${part}`)
+      const what = `BatchNormalization epsilon ${String(config.epsilon ?? KERAS_EPSILON)}${lacking.join('')}`
+      return { what, activation: 'linear' }
+    }
     default:
       return { what: className, activation: undefined }
   }
