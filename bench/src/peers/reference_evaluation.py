@@ -103,7 +103,7 @@ def probabilities(state, preprocessing, number, case):
 
 states = [(read_state(checkpoint["path"]), checkpoint["preprocessing"]) for checkpoint in question["checkpoints"]]
 print(f"PyTorch {torch.__version__}, float32; {len(labels)} pictures, input {side}")
-print(f"{'case':<52} {'largest difference':>18} {'first choices':>14} {'top-1':>12} {'top-5':>12} {'loss':>9} {'of loss':>8}")
+print(f"{'case':<60} {'largest difference':>18} {'first choices':>14} {'top-1':>12} {'top-5':>12} {'loss':>9} {'of loss':>8}")
 holds = True
 with torch.no_grad():
     for case in question["cases"]:
@@ -124,6 +124,6 @@ with torch.no_grad():
         right = right and confusion.tolist() == case["confusion"] and difference <= tolerance and of_loss <= tolerance
         holds = holds and right
         counts = f"{case['correctTop1']:>6}/{top1:<5} {case['correctTop5']:>6}/{top5:<5}"
-        print(f"{case['name']:<52} {difference:>18.1e} {same:>6} of {len(labels):<4} {counts} {loss:>9.5f} {of_loss:>8.1e}   {'holds' if right else 'DOES NOT HOLD'}", flush=True)
+        print(f"{case['name']:<60} {difference:>18.1e} {same:>6} of {len(labels):<4} {counts} {loss:>9.5f} {of_loss:>8.1e}   {'holds' if right else 'DOES NOT HOLD'}", flush=True)
 print(f"{'every' if holds else 'NOT every'} case: the same first choices, counts and confusion matrix, probabilities and loss to {tolerance:g}")
 sys.exit(0 if holds else 1)

@@ -104,7 +104,7 @@ function describeTheir(className: string, config: ForeignLayer['config']): { wha
       return { what: 'Dense', activation: activationOf(config) }
     case 'BatchNormalization': {
       const lacking = ['center', 'scale'].filter((part) => config[part] === false).map((part) => ` without ${part}`)
-      const what = `BatchNormalization epsilon ${String(config.epsilon ?? KERAS_EPSILON)}${lacking.join('')}`
+      const what = `BatchNormalization epsilon ${text(config.epsilon ?? KERAS_EPSILON)}${lacking.join('')}`
       return { what, activation: 'linear' }
     }
     default:
