@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { appendFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { updateRangesOf } from '@lockstep/averager/slice-update.js'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
@@ -19,7 +20,8 @@ import { decodedSums, distance, seededLabels, seededPictures, seededTensor, sums
 /**
  * Every network against PyTorch in float64, which computed tests/fixtures/networks/*.json (make_fixtures.py there, networks written
  * out from the papers): class scores, loss, every gradient, batch statistics, and three steps of SGD, each from our own weights of the
- * step before. With PRINT_ERRORS=1 the largest errors are printed, from which the table of docs/numerics.md is.
+ * step before. With PRINT_ERRORS=1 the largest errors are printed, from which the table of docs/numerics.md is; with STEPS_FOLDER=… what
+ * was computed is written there, for follow_steps.py, which starts PyTorch from our own weights.
  */
 
 oneThread()
@@ -148,8 +150,10 @@ function updateFindings(before: State, after: State, entry: ParameterEntry, reco
   ]
 }
 
+type OnStep = (before: State, gradient: Float32Array, after: State) => void
+
 /** Three steps. The first findings are those of evaluation, by the moving mean and variance. */
-async function findingsOf(fixture: Fixture): Promise<Finding[]> {
+async function findingsOf(fixture: Fixture, onStep: OnStep): Promise<Finding[]> {
   const network = networkOf(modelSchema.parse(fixture.model), fixture.classes)
   const layout = layoutOf(network)
   expect(layout.entries.map(({ name }) => name)).toEqual(Object.keys(fixture.steps[0] ?? {}).slice(2))
@@ -174,6 +178,7 @@ async function findingsOf(fixture: Fixture): Promise<Finding[]> {
         const of = recorded[entry.name]
         if (of !== undefined && !isStatistic(entry.kind)) findings.push(...updateFindings(state, after, entry, of, fixture, rate))
       }
+      onStep(state, gradient, after)
       state = after
     })
     return findings
@@ -192,12 +197,22 @@ function printLargest(name: string, findings: readonly Finding[]): void {
   console.log(`| ${[name, ...cells, float32.toExponential(1)].join(' | ')} |`)
 }
 
+/** Of every step weights, velocity, gradient, and weights and velocity after it, one after the other. */
+function writeStep(path: string, before: State, gradient: Float32Array, after: State): void {
+  for (const values of [before.weights, before.velocity, gradient, after.weights, after.velocity]) {
+    appendFileSync(path, new Uint8Array(values.buffer))
+  }
+}
+
 describe('three steps of', () => {
   it.each([
     ...['vgg-a', 'vgg-a-lrn', 'vgg-b', 'vgg-c', 'vgg-d', 'vgg-e', 'vgg-a-bn', 'se-vgg-a', 'alexnet', 'alexnet-one-group'],
     ...['resnet-18', 'resnet-50', 'se-resnet-18', 'se-resnet-50', 'small-cnn'],
   ])('%s are those of PyTorch in float64', async (name) => {
-    const findings = await findingsOf(await readFixture<Fixture>(name))
+    const folder = process.env.STEPS_FOLDER
+    const findings = await findingsOf(await readFixture<Fixture>(name), (...step) => {
+      if (folder !== undefined) writeStep(`${folder}/${name}.f32`, ...step)
+    })
     if (process.env.PRINT_ERRORS !== undefined) printLargest(name, findings)
     expect(findings.filter(({ error, limit }) => !(error <= limit))).toEqual([])
   })
