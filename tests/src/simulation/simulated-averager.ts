@@ -49,6 +49,8 @@ export class SimulatedSlice {
       microBatches: scenario.plan.leaves,
       slice,
       momentum: 0.9,
+      nesterov: false,
+      clips: false,
       updateRanges: [{ offset: 0, size, decay: 0 }],
     }
     const arena = new SymbolicArena((chunk, tree, range) => {
