@@ -157,6 +157,7 @@ export class SimulatedAverager {
       for (const range of this.#leaves.add(event)) this.news.covered({ step, ...range })
       return
     }
+    if (event.type !== 'reduced') return
     this.#reducedSlices++
     this.#finite &&= event.finite
     this.#statistics ??= event.statistics

@@ -211,6 +211,55 @@ describe('average', () => {
   })
 })
 
+describe('squares', () => {
+  it('are summed in float64 in their one order, for any length and any bits', () => {
+    for (const length of LENGTHS) {
+      for (const make of [ordinary, patterns]) {
+        const arena = Arena.create(1 << 22)
+        const values = make(length, 9)
+        const sums = [0, 0, 0, 0]
+        values.forEach((value, i) => (sums[i % 4] = (sums[i % 4] ?? 0) + value * value))
+        const [a = 0, b = 0, c = 0, d = 0] = sums
+        const offset = put(arena, values)
+        expect(arena.squares(offset, length)).toBe(a + b + (c + d))
+        sameBits(arena.view(offset, length), values)
+      }
+    }
+  })
+
+  it('of none is 0, and neither the largest nor the smallest numbers are lost', () => {
+    const arena = Arena.create(1 << 20)
+    const offset = put(arena, Float32Array.of(2 ** 127, 2 ** -149))
+    expect([arena.squares(offset, 0), arena.squares(offset, 1), arena.squares(offset + 4, 1)]).toEqual([0, 2 ** 254, 2 ** -298])
+  })
+
+  it.each([NaN, Infinity, -Infinity])('are not finite with %f at any position', (bad) => {
+    for (let at = 0; at < 11; at++) {
+      const arena = Arena.create(1 << 20)
+      const values = new Float32Array(11)
+      values[at] = bad
+      expect(Number.isFinite(arena.squares(put(arena, values), 11))).toBe(false)
+    }
+  })
+})
+
+describe('scale', () => {
+  it('is float32 multiplication in place, element by element, for any length and any bits', () => {
+    for (const length of LENGTHS) {
+      const arena = Arena.create(1 << 22)
+      const values = patterns(length, 10)
+      const offset = put(arena, new Float32Array(length + 8).fill(7))
+      arena.view(offset, length).set(values)
+      arena.scale(offset, length, 0.3)
+      sameBits(
+        arena.view(offset, length),
+        values.map((value) => f(f(0.3) * value)),
+      )
+      expect([...arena.view(offset + 4 * length, 8)]).toEqual(Array.from({ length: 8 }, () => 7))
+    }
+  })
+})
+
 describe('arena', () => {
   it('aligns blocks, grows, and keeps old views valid', () => {
     const arena = Arena.create()
