@@ -66,8 +66,8 @@ export class SliceState {
   readonly #leaves: LeafTally
   readonly #copies: LeafCopies
   readonly #updated: Uint8Array
-  /** Only where gradients are clipped. */
-  readonly #gathered: { readonly gradient: number; readonly squares: number[] } | undefined
+  /** Only where gradients are clipped: Σ g² of every chunk. */
+  readonly #squares: number[] | undefined
   readonly #pins: [number, number] = [0, 0]
   #opened = 0
   #committed = -1
@@ -91,7 +91,7 @@ export class SliceState {
     this.#leaves = new LeafTally(options.leaves, this.chunks)
     this.#copies = new LeafCopies(this.chunks)
     this.#updated = new Uint8Array(this.chunks)
-    if (options.clips) this.#gathered = { gradient: arena.allocate(options.slice.size), squares: new Array<number>(this.chunks).fill(0) }
+    if (options.clips) this.#squares = new Array<number>(this.chunks).fill(0)
   }
 
   /** The newest committed version; −1 before `open`. */
@@ -209,15 +209,15 @@ export class SliceState {
     if (cover.root === undefined) return
     const root = cover.replaceRoot(DONE)
     const sums = this.#partials.locate(root, floats, 0)
-    if (this.#gathered === undefined) this.#update(chunk, sums)
-    else this.#gather(chunk, sums)
+    if (this.#squares === undefined) this.#update(chunk, sums)
+    else this.#squares[chunk] = this.#gather(chunk, sums)
     this.#partials.release(root)
     this.#takeStatistics(root)
     this.#chunksLeft--
-    if (this.#gathered === undefined) this.#listener.chunkUpdated(chunk)
+    if (this.#squares === undefined) this.#listener.chunkUpdated(chunk)
     if (this.#chunksLeft > 0) return
-    if (this.#gathered === undefined) this.#listener.reduced(this.#finite, this.#statistics)
-    else this.#listener.gathered?.(this.#gathered.squares)
+    if (this.#squares === undefined) this.#listener.reduced(this.#finite, this.#statistics)
+    else this.#listener.gathered?.(this.#squares)
   }
 
   #takeStatistics(root: Partial): void {
@@ -226,25 +226,37 @@ export class SliceState {
     this.#finite &&= Number.isFinite(root.statistics.lossSum)
   }
 
-  /** Keeps a chunk of the whole gradient until its norm is known. @param sums byte offset of the chunk */
-  #gather(chunk: number, sums: number): void {
-    invariant(this.#gathered !== undefined, 'only gradients that are clipped are gathered')
-    const start = chunk * CHUNK_FLOATS
-    const floats = this.#chunkFloats(chunk)
-    const at = this.#gathered.gradient + start * FLOAT_BYTES
-    this.#arena.bytes(at, floats).set(this.#arena.bytes(sums, floats))
-    this.#gathered.squares[chunk] = this.#arena.squares(at, parametersWithin(this.#options.updateRanges, start, floats))
+  /**
+   * Keeps a chunk of the whole gradient until its norm is known, where its update will be written: that reads each element before it
+   * writes it, so the gradient takes no memory of its own.
+   * @param sums byte offset of the chunk
+   * @returns Σ g² over its parameters
+   */
+  #gather(chunk: number, sums: number): number {
+    const { updateRanges } = this.#options
+    const [start, floats] = [chunk * CHUNK_FLOATS, this.#chunkFloats(chunk)]
+    for (const range of cutRanges(updateRanges, start, floats)) {
+      const from = sums + (range.offset - start) * FLOAT_BYTES
+      this.#arena.bytes(this.#gatheredAt(range), range.size).set(this.#arena.bytes(from, range.size))
+    }
+    return this.#arena.squares(sums, parametersWithin(updateRanges, start, floats))
+  }
+
+  /** Where a gathered gradient waits: in the next velocity, or, for batch statistics, which have none, in the next weights. A byte offset. */
+  #gatheredAt({ offset, decay }: UpdateRange): number {
+    const buffers = decay === 'none' ? this.buffers.weights : this.buffers.velocity
+    return buffers[sideOf(this.#committed + 1, this.#opened)] + offset * FLOAT_BYTES
   }
 
   /** The norm of the whole gradient is known: scales what was gathered, batch statistics aside, and updates every chunk. @param factor of the gradient */
   update(factor: number): void {
-    invariant(this.#gathered !== undefined && this.#running && this.#chunksLeft === 0, 'only a whole gradient is clipped')
+    invariant(this.#squares !== undefined && this.#running && this.#chunksLeft === 0, 'only a whole gradient is clipped')
     invariant(!this.#blocked, 'nobody reads what a whole gradient is about to be written to')
+    const { updateRanges, slice } = this.#options
+    for (const range of cutRanges(updateRanges, 0, factor === 1 ? 0 : slice.size))
+      if (range.decay !== 'none') this.#arena.scale(this.#gatheredAt(range), range.size, factor)
     for (let chunk = 0; chunk < this.chunks; chunk++) {
-      const start = chunk * CHUNK_FLOATS
-      const at = this.#gathered.gradient + start * FLOAT_BYTES
-      if (factor !== 1) this.#arena.scale(at, parametersWithin(this.#options.updateRanges, start, this.#chunkFloats(chunk)), factor)
-      this.#update(chunk, at)
+      this.#update(chunk)
       this.#listener.chunkUpdated(chunk)
     }
     this.#listener.reduced(this.#finite, this.#statistics)
@@ -252,16 +264,17 @@ export class SliceState {
 
   /**
    * v' = μ·v − ε·(g + λ·w), w' = w + v', and for batch statistics their mean, into the provisional version's buffers.
-   * @param sums byte offset of the chunk's whole gradient
+   * @param sums byte offset of the chunk's whole gradient; left out where it was gathered
    */
-  #update(chunk: number, sums: number): void {
+  #update(chunk: number, sums?: number): void {
     const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(this.#committed + 1, this.#opened)]
     const start = chunk * CHUNK_FLOATS
     const floats = this.#chunkFloats(chunk)
     const { microBatches, momentum, nesterov, updateRanges } = this.#options
-    for (const { offset, size, decay } of cutRanges(updateRanges, start, floats)) {
+    for (const range of cutRanges(updateRanges, start, floats)) {
+      const { offset, size, decay } = range
       const at = offset * FLOAT_BYTES
-      const gradient = sums + (offset - start) * FLOAT_BYTES
+      const gradient = sums === undefined ? this.#gatheredAt(range) : sums + (offset - start) * FLOAT_BYTES
       const nextWeights = this.buffers.weights[to] + at
       const finite =
         decay === 'none'

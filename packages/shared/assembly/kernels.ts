@@ -34,6 +34,7 @@ export function add(destination: usize, left: usize, right: usize, floats: usize
 /**
  * SGD with momentum and L2 weight decay, each operation rounded to float32 in this order:
  * velocity' = momentum * velocity - rate * (gradient + decay * weight); weight' = weight + velocity'
+ * The gradient may lie where velocity' goes: each element is read before it is written.
  * @returns 1 if every weight' is finite, which makes every velocity' finite too; else 0
  */
 export function update(
@@ -82,6 +83,7 @@ export function update(
  * SGD with Nesterov's momentum and L2 weight decay, each operation rounded to float32 in this order:
  * change = rate * (gradient + decay * weight); velocity' = momentum * velocity - change;
  * weight' = weight + (momentum * velocity' - change)
+ * The gradient may lie where velocity' goes.
  * @returns 1 if every weight' is finite, which makes every velocity' finite too; else 0
  */
 export function updateNesterov(
@@ -179,7 +181,7 @@ export function scale(values: usize, floats: usize, factor: f32): void {
 
 /**
  * The mean of what was added up: statistics' = sum / count, rounded to float32 once. For batch statistics, which have neither
- * velocity nor decay.
+ * velocity nor decay. The sum may lie where they go.
  * @returns 1 if every statistics' is finite; else 0
  */
 export function average(sum: usize, nextStatistics: usize, floats: usize, count: f32): i32 {

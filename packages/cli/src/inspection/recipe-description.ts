@@ -48,8 +48,7 @@ export async function describeRecipe(
   const resolved = resolveRecipe(recipe, found?.train ?? 1)
   const { parameters, macs, activationBytes, trainingBytes } = describeNetwork(network)
   const workers = Math.max(1, recipe.run.workers.count)
-  const clips = recipe.optimizer.clipNorm !== undefined
-  const measures = { network, layout: layoutOf(network), microBatch: recipe.batch.micro, leaves: resolved.leaves, workers, clips }
+  const measures = { network, layout: layoutOf(network), microBatch: recipe.batch.micro, leaves: resolved.leaves, workers }
   const steps = found === undefined ? (recipe.steps ?? null) : resolved.steps
   const description: RecipeDescription = {
     name: recipe.name,

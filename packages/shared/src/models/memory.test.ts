@@ -32,11 +32,6 @@ describe('memory estimates', () => {
     expect(coordinatorBytes({ layout, leaves: 8, workers: 2 })).toBeLessThan(4.5e9)
   })
 
-  it('of the coordinator hold one vector more where gradients are clipped', () => {
-    const bytes = (clips: boolean): number => coordinatorBytes({ layout, leaves: 8, workers: 2, clips })
-    expect(bytes(true) - bytes(false)).toBe(vector)
-  })
-
   it.each([
     [8, 1, 1],
     [8, 2, 2],

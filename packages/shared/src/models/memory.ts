@@ -14,8 +14,6 @@ export interface MemoryOptions {
   /** M, leaves of a step. */
   readonly leaves: number
   readonly workers: number
-  /** Whether gradients are clipped by their norm (`optimizer.clipNorm`). */
-  readonly clips?: boolean
 }
 
 const FLOAT_BYTES = 4
@@ -56,11 +54,10 @@ export function workerBytes(options: MemoryOptions): number {
 /**
  * Peak of the coordinator with its averager:
  *   base + weights and velocity, committed and provisional (4 vectors of 4·P)
- *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first)
- *   + where gradients are clipped, the whole gradient (4·P), which waits for its norm.
+ *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first).
  */
-export function coordinatorBytes({ layout, leaves, workers, clips }: Pick<MemoryOptions, 'layout' | 'leaves' | 'workers' | 'clips'>): number {
-  const waiting = Math.min(workers, leaves) - 1 + (clips === true ? 1 : 0)
+export function coordinatorBytes({ layout, leaves, workers }: Pick<MemoryOptions, 'layout' | 'leaves' | 'workers'>): number {
+  const waiting = Math.min(workers, leaves) - 1
   return COORDINATOR_BASE_BYTES + (4 + waiting) * layout.size * FLOAT_BYTES
 }
 
