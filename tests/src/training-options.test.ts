@@ -55,6 +55,25 @@ describe('options of training', () => {
     3 * MINUTES,
   )
 
+  it(
+    'give the same bits when one of two workers is killed with SIGKILL',
+    async () => {
+      const pids: number[] = []
+      const killed = recipe({}, 2, 2)
+      killed.run.workers.minimum = 1
+      const trained = await trainToEnd(killed, { base: join(base, 'runs') }, (event) => {
+        if (event.type === 'workerJoined') pids.push(event.pid)
+        const victim = pids[1]
+        if (event.type !== 'step' || event.step < 2 || victim === undefined) return
+        process.kill(victim, 'SIGKILL')
+        pids.length = 0
+      })
+      expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
+      expect([...trained.digests]).toEqual([...reference.digests])
+    },
+    3 * MINUTES,
+  )
+
   it.each<[string, Partial<RecipeInput>, boolean]>([
     ['as it is', {}, true],
     ['without Nesterov momentum', { optimizer: { ...OPTIONS.optimizer, nesterov: false } }, false],

@@ -20,25 +20,21 @@ describe('the factor of a gradient', () => {
     expect(factorOf(clipNorm, [sums])).toBe(factor)
   })
 
-  // ((1e16 + 1) + 1) + 1 … loses every 1, and 1 + 1 + 1 … + 1e16 none: another order, another sum
-  const chunks = [1e16, 1, 1, 1, 1, 3]
+  // 2⁶⁰ + 64 is 2⁶⁰ in float64, and 64 + 64 + … + 2⁶⁰ is not; the limit is such that the factor lies just above the middle of two float32
+  // numbers, and would lie below it with the larger sum
+  const chunks = [2 ** 60, ...new Array<number>(200).fill(64)]
+  const limit = (0.5 + 2 ** -25) * 2 ** 30 * (1 + 2 ** -50)
   it.each([
-    [[[...chunks]], [0]],
+    [[], [0]],
+    [[2], [0, 1]],
+    [[2], [1, 0]],
     [
-      [chunks.slice(0, 2), chunks.slice(2)],
-      [0, 1],
-    ],
-    [
-      [chunks.slice(0, 2), chunks.slice(2)],
-      [1, 0],
-    ],
-    [
-      [chunks.slice(0, 1), chunks.slice(1, 4), chunks.slice(4)],
+      [1, 100],
       [2, 0, 1],
     ],
-  ])('does not depend on how chunks are cut into slices, nor on which slice comes first: %j, %j', (slices, order) => {
-    const expected = Math.fround(1 / Math.sqrt(chunks.reduce((sum, chunk) => sum + chunk, 0)))
-    expect(factorOf(1, slices, order)).toBe(expected)
+  ])('does not depend on how chunks are cut into slices (at %j), nor on which slice comes first (%j)', (cuts, order) => {
+    const slices = [0, ...cuts].map((from, index) => chunks.slice(from, cuts[index]))
+    expect(factorOf(limit, slices, order)).toBe(0.5 + 2 ** -24)
   })
 
   it('waits for all slices, step after step', () => {
