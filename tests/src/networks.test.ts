@@ -121,7 +121,16 @@ function updatedState(state: State, gradient: Float32Array, layout: ParameterLay
     if (decay === 'none') arena.average({ sum: at(sum), nextStatistics: at(nextWeights), floats: size, count: 1 })
     else {
       const from = { weights: at(weights), velocity: at(velocity), gradient: at(sum) }
-      arena.update({ ...from, nextWeights: at(nextWeights), nextVelocity: at(nextVelocity), floats: size, momentum, rate, decay })
+      arena.update({
+        ...from,
+        nextWeights: at(nextWeights),
+        nextVelocity: at(nextVelocity),
+        floats: size,
+        momentum,
+        rate,
+        decay,
+        nesterov: false,
+      })
     }
   }
   return { weights: arena.view(nextWeights, layout.size).slice(), velocity: arena.view(nextVelocity, state.velocity.length).slice() }

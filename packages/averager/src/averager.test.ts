@@ -54,6 +54,8 @@ function connect(averager: Averager, size = SIZE): ContributionClient {
 
 /** Weights and velocity as the definition has them, moved on step by step. */
 class Reference {
+  constructor(private readonly nesterov = false) {}
+
   readonly weights = leafGradient(1000, 0, SIZE)
   readonly velocity = new Float32Array(SIZE)
 
@@ -62,6 +64,7 @@ class Reference {
       momentum: optimizer.momentum,
       rate: RATE,
       decayOf,
+      nesterov: this.nesterov,
     })
   }
 }
@@ -108,6 +111,25 @@ describe('averager', () => {
       expectSame(averager.read('weights', 262_100, 100), reference.weights.slice(262_100, 262_200))
     }
     expect(averager.counters()).toMatchObject({ DUPLICATE: 0, MALFORMED: 0, FUTURE_STEP: 0 })
+  })
+
+  it('gives the bits of the definition with Nesterov momentum', async () => {
+    const averager = await startAverager({ optimizer: { ...optimizer, nesterov: true } })
+    const reference = new Reference(true)
+    averager.write('weights', 0, reference.weights)
+    await averager.open(0)
+    const client = connect(averager)
+    const whole = { first: 0, count: LEAVES }
+    for (const step of [0, 1, 2]) {
+      const reduced = once(averager, 'reduced')
+      await averager.beginStep(step, RATE)
+      await client.sendNode(step, whole, nodeGradient(step, whole, SIZE))
+      await reduced
+      await averager.commit(step + 1)
+      reference.step(step)
+    }
+    expectSame(averager.read('weights', 0, SIZE), reference.weights)
+    expectSame(averager.read('velocity', 0, SIZE), reference.velocity)
   })
 
   it('takes duplicates, overlaps of other splits and half-sent nodes, and the bits stay', async () => {

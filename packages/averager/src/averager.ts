@@ -9,6 +9,7 @@ import { AskingThread } from './asking-thread.js'
 import { OUTCOMES, type Outcome } from './contribution-check.js'
 import { CopyTally } from './copy-tally.js'
 import type { LeafCopy, StepAudits } from './leaf-copies.js'
+import { GradientNorm } from './gradient-norm.js'
 import { LeafTally } from './leaf-tally.js'
 import { updateRangesOf } from './slice-update.js'
 import type {
@@ -68,6 +69,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
   readonly #counters = new Int32Array(new SharedArrayBuffer(OUTCOMES.length * Int32Array.BYTES_PER_ELEMENT))
   #leaves: LeafTally
   #copies: CopyTally
+  /** Only where gradients are clipped. */
+  #norm: GradientNorm | undefined
   #stateThread: AskingThread<StateRequest> | undefined
   readonly #stateWork = new Set<Promise<unknown>>()
   #opened = -1
@@ -94,6 +97,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
       const slices = slicesOf(options.layout.size, options.slices)
       averager.#leaves = new LeafTally(options.leaves, slices.length)
       averager.#copies = new CopyTally(slices.length)
+      const { clipNorm } = options.optimizer
+      if (clipNorm !== undefined) averager.#norm = new GradientNorm(clipNorm, slices.length)
       const starting = slices.map(async (slice): Promise<RunningSlice> => {
         const thread = averager.#startSlice(slice)
         threads.push(thread)
@@ -110,7 +115,9 @@ export class Averager extends EventEmitter<AveragerEvents> {
   #startSlice(slice: Slice): SliceThread {
     const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork } = this.#options
     const updateRanges = updateRangesOf(layout, slice, optimizer)
-    const options = { run, term, leaves, slice, microBatches, momentum: optimizer.momentum, updateRanges }
+    const { momentum, nesterov, clipNorm } = optimizer
+    const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges }
+    const options = { run, term, leaves, slice, microBatches, ...update }
     const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer }
     const onNews = (event: SliceEvent | SliceLeafCopy): void => {
       this.#onSliceEvent(event, slice.index)
@@ -134,6 +141,11 @@ export class Averager extends EventEmitter<AveragerEvents> {
       if (copy !== undefined) this.emit('copied', { step, ...copy })
       return
     }
+    if (event.type === 'gathered') {
+      const factor = this.#norm?.add(slice, event.sums)
+      if (factor !== undefined) this.#updateAll(factor)
+      return
+    }
     this.#reducedSlices++
     this.#finite &&= event.finite
     this.#statistics ??= event.statistics
@@ -141,6 +153,13 @@ export class Averager extends EventEmitter<AveragerEvents> {
     invariant(this.#statistics !== undefined, 'slice 0 brings the statistics of a step')
     const nonFiniteParameter = this.#finite ? null : this.#lastNonFiniteParameter()
     this.emit('reduced', { step, ...this.#statistics, finite: this.#finite, nonFiniteParameter })
+  }
+
+  /** The norm phase: all slices have their whole gradient, and none has updated anything. A step dropped meanwhile is dropped after it. */
+  #updateAll(factor: number): void {
+    this.#askAll({ type: 'update', factor }).catch((error: unknown) => {
+      if (!this.#closing) this.emit('error', error instanceof Error ? error : new Error(String(error)))
+    })
   }
 
   /** Looks through the provisional version, which nobody writes to any more: parameters from the last, then batch statistics. */
@@ -217,6 +236,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
     this.#attempt++
     this.#leaves.clear()
     this.#copies.clear()
+    this.#norm?.clear()
     this.#reducedSlices = 0
     this.#finite = true
     this.#statistics = undefined

@@ -31,20 +31,24 @@ export function nodeGradient(step: number, node: LeafRange, size: number): Float
   return sum
 }
 
-/** v' = μ·v − ε·(g + λ·w), w' = w + v', every operation rounded to float32, in place. @param decayOf λ of an element */
+/**
+ * v' = μ·v − ε·(g + λ·w), w' = w + v', or, with `nesterov`, w' = w + (μ·v' − ε·(g + λ·w)), every operation rounded to float32, in place.
+ * @param decayOf λ of an element
+ */
 export function referenceUpdate(
   weights: Float32Array,
   velocity: Float32Array,
   gradient: Float32Array,
-  scalars: { momentum: number; rate: number; decayOf: (index: number) => number },
+  scalars: { momentum: number; rate: number; decayOf: (index: number) => number; nesterov?: boolean },
 ): void {
   const f = Math.fround
   const [momentum, rate] = [f(scalars.momentum), f(scalars.rate)]
   for (let i = 0; i < weights.length; i++) {
     const w = weights[i] ?? 0
     const decayed = f((gradient[i] ?? 0) + f(f(scalars.decayOf(i)) * w))
-    const v = f(f(momentum * (velocity[i] ?? 0)) - f(rate * decayed))
+    const change = f(rate * decayed)
+    const v = f(f(momentum * (velocity[i] ?? 0)) - change)
     velocity[i] = v
-    weights[i] = f(w + v)
+    weights[i] = f(w + (scalars.nesterov === true ? f(f(momentum * v) - change) : v))
   }
 }

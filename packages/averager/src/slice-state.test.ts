@@ -26,6 +26,8 @@ function start(leaves: number, arena = Arena.create()): { slice: SliceState; tol
     slice: { index: 1, offset: 7, size: SIZE },
     microBatches: leaves,
     momentum: MOMENTUM,
+    nesterov: false,
+    clips: false,
     updateRanges: [{ offset: 0, size: SIZE, decay: DECAY }],
   }
   const slice = new SliceState(options, arena, {

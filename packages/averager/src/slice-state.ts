@@ -9,7 +9,7 @@ import { refusalOf, type Outcome } from './contribution-check.js'
 import { LeafTally } from './leaf-tally.js'
 import { LeafCopies, type LeafCopy, type StepAudits } from './leaf-copies.js'
 import { DONE, PartialGradients, type Partial } from './partial-gradients.js'
-import { cutRanges, type UpdateRange } from './slice-update.js'
+import { cutRanges, parametersWithin, type UpdateRange } from './slice-update.js'
 import { allocateBuffers, sideOf, type Side, type VersionBuffers } from './version-buffers.js'
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
@@ -24,6 +24,9 @@ export interface SliceOptions {
   /** Micro-batches of a step: what batch statistics are averaged over. */
   readonly microBatches: number
   readonly momentum: number
+  readonly nesterov: boolean
+  /** The gradient may be scaled by its norm: chunks wait for {@link SliceState.update} until all of them are there. */
+  readonly clips: boolean
   readonly updateRanges: readonly UpdateRange[]
 }
 
@@ -33,6 +36,8 @@ export interface SliceListener {
   covered(range: LeafRange): void
   /** A chunk of the provisional version exists. */
   chunkUpdated(chunk: number): void
+  /** Where gradients are clipped: the whole gradient of the slice is there. @param sums Σ g² of every chunk, batch statistics left out */
+  gathered?(sums: readonly number[]): void
   /** The provisional version is whole. `statistics` on slice 0 only. */
   reduced(finite: boolean, statistics: NodeStatistics | undefined): void
   /** An audited leaf is whole on this slice, from one worker or in the sum. Needed only where leaves are audited. */
@@ -61,6 +66,8 @@ export class SliceState {
   readonly #leaves: LeafTally
   readonly #copies: LeafCopies
   readonly #updated: Uint8Array
+  /** Only where gradients are clipped: Σ g² of every chunk. */
+  readonly #squares: number[] | undefined
   readonly #pins: [number, number] = [0, 0]
   #opened = 0
   #committed = -1
@@ -84,6 +91,7 @@ export class SliceState {
     this.#leaves = new LeafTally(options.leaves, this.chunks)
     this.#copies = new LeafCopies(this.chunks)
     this.#updated = new Uint8Array(this.chunks)
+    if (options.clips) this.#squares = new Array<number>(this.chunks).fill(0)
   }
 
   /** The newest committed version; −1 before `open`. */
@@ -111,7 +119,10 @@ export class SliceState {
 
   /** The provisional version becomes the committed one. */
   commit(version: number): void {
-    invariant(version === this.#committed + 1 && this.#running && this.#chunksLeft === 0, 'only a whole provisional version is committed')
+    invariant(
+      version === this.#committed + 1 && this.#running && this.#updated.every((one) => one === 1),
+      'only a whole provisional version is committed',
+    )
     this.#committed = version
     this.#forget()
   }
@@ -192,29 +203,78 @@ export class SliceState {
   /** Adds from `node` upwards, and updates the chunk when its tree is whole. */
   #rise(chunk: number, node: LeafRange): void {
     const cover = this.#cover(chunk)
-    if (this.#updated[chunk] === 1) return
+    if (cover.root === DONE) return
     const floats = this.#chunkFloats(chunk)
     cover.rise(node, (left, right) => this.#partials.add(left, right, floats))
     if (cover.root === undefined) return
     const root = cover.replaceRoot(DONE)
-    this.#update(chunk, root)
+    const sums = this.#partials.locate(root, floats, 0)
+    if (this.#squares === undefined) this.#update(chunk, sums)
+    else this.#squares[chunk] = this.#gather(chunk, sums)
     this.#partials.release(root)
-    this.#updated[chunk] = 1
+    this.#takeStatistics(root)
     this.#chunksLeft--
-    this.#listener.chunkUpdated(chunk)
-    if (this.#chunksLeft === 0) this.#listener.reduced(this.#finite, this.#statistics)
+    if (this.#squares === undefined) this.#listener.chunkUpdated(chunk)
+    if (this.#chunksLeft > 0) return
+    if (this.#squares === undefined) this.#listener.reduced(this.#finite, this.#statistics)
+    else this.#listener.gathered?.(this.#squares)
   }
 
-  /** v' = μ·v − ε·(g + λ·w), w' = w + v', and for batch statistics their mean, into the provisional version's buffers. */
-  #update(chunk: number, root: Partial): void {
+  #takeStatistics(root: Partial): void {
+    if (root.type === 'done' || root.statistics === undefined) return
+    this.#statistics = root.statistics
+    this.#finite &&= Number.isFinite(root.statistics.lossSum)
+  }
+
+  /**
+   * Keeps a chunk of the whole gradient until its norm is known, where its update will be written: that reads each element before it
+   * writes it, so the gradient takes no memory of its own.
+   * @param sums byte offset of the chunk
+   * @returns Σ g² over its parameters
+   */
+  #gather(chunk: number, sums: number): number {
+    const { updateRanges } = this.#options
+    const [start, floats] = [chunk * CHUNK_FLOATS, this.#chunkFloats(chunk)]
+    for (const range of cutRanges(updateRanges, start, floats)) {
+      const from = sums + (range.offset - start) * FLOAT_BYTES
+      this.#arena.bytes(this.#gatheredAt(range), range.size).set(this.#arena.bytes(from, range.size))
+    }
+    return this.#arena.squares(sums, parametersWithin(updateRanges, start, floats))
+  }
+
+  /** Where a gathered gradient waits: in the next velocity, or, for batch statistics, which have none, in the next weights. A byte offset. */
+  #gatheredAt({ offset, decay }: UpdateRange): number {
+    const buffers = decay === 'none' ? this.buffers.weights : this.buffers.velocity
+    return buffers[sideOf(this.#committed + 1, this.#opened)] + offset * FLOAT_BYTES
+  }
+
+  /** The norm of the whole gradient is known: scales what was gathered, batch statistics aside, and updates every chunk. @param factor of the gradient */
+  update(factor: number): void {
+    invariant(this.#squares !== undefined && this.#running && this.#chunksLeft === 0, 'only a whole gradient is clipped')
+    invariant(!this.#blocked, 'nobody reads what a whole gradient is about to be written to')
+    const { updateRanges, slice } = this.#options
+    for (const range of cutRanges(updateRanges, 0, factor === 1 ? 0 : slice.size))
+      if (range.decay !== 'none') this.#arena.scale(this.#gatheredAt(range), range.size, factor)
+    for (let chunk = 0; chunk < this.chunks; chunk++) {
+      this.#update(chunk)
+      this.#listener.chunkUpdated(chunk)
+    }
+    this.#listener.reduced(this.#finite, this.#statistics)
+  }
+
+  /**
+   * v' = μ·v − ε·(g + λ·w), w' = w + v', and for batch statistics their mean, into the provisional version's buffers.
+   * @param sums byte offset of the chunk's whole gradient; left out where it was gathered
+   */
+  #update(chunk: number, sums?: number): void {
     const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(this.#committed + 1, this.#opened)]
     const start = chunk * CHUNK_FLOATS
     const floats = this.#chunkFloats(chunk)
-    const sums = this.#partials.locate(root, floats, 0)
-    const { microBatches, momentum, updateRanges } = this.#options
-    for (const { offset, size, decay } of cutRanges(updateRanges, start, floats)) {
+    const { microBatches, momentum, nesterov, updateRanges } = this.#options
+    for (const range of cutRanges(updateRanges, start, floats)) {
+      const { offset, size, decay } = range
       const at = offset * FLOAT_BYTES
-      const gradient = sums + (offset - start) * FLOAT_BYTES
+      const gradient = sums === undefined ? this.#gatheredAt(range) : sums + (offset - start) * FLOAT_BYTES
       const nextWeights = this.buffers.weights[to] + at
       const finite =
         decay === 'none'
@@ -223,13 +283,11 @@ export class SliceState {
               weights: this.buffers.weights[from] + at,
               velocity: this.buffers.velocity[from] + at,
               nextVelocity: this.buffers.velocity[to] + at,
-              ...{ gradient, nextWeights, floats: size, momentum, rate: this.#rate, decay },
+              ...{ gradient, nextWeights, floats: size, momentum, rate: this.#rate, decay, nesterov },
             })
       this.#finite &&= finite
     }
-    if (root.type === 'done' || root.statistics === undefined) return
-    this.#statistics = root.statistics
-    this.#finite &&= Number.isFinite(root.statistics.lossSum)
+    this.#updated[chunk] = 1
   }
 
   /** Whether this version's chunk exists: all of the committed version, what is there of the provisional one. */

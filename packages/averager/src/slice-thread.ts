@@ -34,6 +34,9 @@ async function start(): Promise<SliceReady> {
     chunkUpdated: () => {
       streams.pump()
     },
+    gathered: (sums) => {
+      tell({ type: 'gathered', attempt, sums })
+    },
     reduced: (finite, statistics) => {
       tell({ type: 'reduced', attempt, finite, statistics })
     },
@@ -102,6 +105,9 @@ async function handle(request: SliceRequest): Promise<unknown> {
     case 'beginStep':
       attempt = request.attempt
       state.beginStep(request.step, request.rate, request.audits)
+      break
+    case 'update':
+      state.update(request.factor)
       break
     case 'commit':
     case 'skip':

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
-import { cutRanges, updateRangesOf } from './slice-update.js'
+import { cutRanges, parametersWithin, updateRangesOf } from './slice-update.js'
 
 const entry = (name: string, offset: number, size: number, kind: 'kernel' | 'bias'): ParameterLayout['entries'][number] => ({
   name,
@@ -61,5 +61,23 @@ describe('weight decay ranges', () => {
       }
       expect(at).toBe(Math.min(first + 8, 35))
     }
+  })
+})
+
+describe('parameters within a chunk', () => {
+  const ranges = [
+    { offset: 0, size: 5, decay: 0.5 },
+    { offset: 5, size: 2, decay: 0 },
+    { offset: 7, size: 3, decay: 'none' },
+  ] as const
+
+  it.each([
+    [0, 4, 4],
+    [4, 4, 3],
+    [6, 4, 1],
+    [7, 3, 0],
+    [0, 10, 7],
+  ])('from %i, %i elements: %i', (first, count, parameters) => {
+    expect(parametersWithin(ranges, first, count)).toBe(parameters)
   })
 })

@@ -1,3 +1,4 @@
+import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { isStatistic, type ParameterEntry, type ParameterLayout, type Slice } from '@lockstep/shared/parameters/layout.js'
 
@@ -36,4 +37,15 @@ export function* cutRanges(ranges: readonly UpdateRange[], first: number, count:
     const to = Math.min(range.offset + range.size, first + count)
     if (from < to) yield { ...range, offset: from, size: to - from }
   }
+}
+
+/** How many of the elements [first, first + count) are parameters: they stand first, and batch statistics, which have no gradient, after them. */
+export function parametersWithin(ranges: readonly UpdateRange[], first: number, count: number): number {
+  let end = first
+  for (const { offset, size, decay } of cutRanges(ranges, first, count)) {
+    if (decay === 'none') continue
+    invariant(offset === end, 'batch statistics stand after all parameters')
+    end = offset + size
+  }
+  return end - first
 }

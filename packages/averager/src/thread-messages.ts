@@ -27,6 +27,8 @@ export type SliceRequest =
       readonly attempt: number
       readonly audits?: StepAudits | undefined
     }
+  /** Where gradients are clipped: the factor that the whole gradient of the step is scaled by. */
+  | { readonly type: 'update'; readonly factor: number }
   | { readonly type: 'commit'; readonly version: number }
   | { readonly type: 'drop'; readonly version: number }
   | { readonly type: 'skip'; readonly version: number }
@@ -41,6 +43,8 @@ export interface SliceReady {
 /** What a slice tells unasked. `attempt` grows with every beginStep, so that news of a dropped one is known as such. */
 export type SliceEvent =
   | { readonly type: 'covered'; readonly attempt: number; readonly first: number; readonly count: number }
+  /** Where gradients are clipped: Σ g² of every chunk of the slice, in order. */
+  | { readonly type: 'gathered'; readonly attempt: number; readonly sums: readonly number[] }
   | { readonly type: 'reduced'; readonly attempt: number; readonly finite: boolean; readonly statistics: NodeStatistics | undefined }
 
 /** The same of audited leaves: one is whole on the slice. */

@@ -34,6 +34,7 @@ export function add(destination: usize, left: usize, right: usize, floats: usize
 /**
  * SGD with momentum and L2 weight decay, each operation rounded to float32 in this order:
  * velocity' = momentum * velocity - rate * (gradient + decay * weight); weight' = weight + velocity'
+ * The gradient may lie where velocity' goes: each element is read before it is written.
  * @returns 1 if every weight' is finite, which makes every velocity' finite too; else 0
  */
 export function update(
@@ -79,8 +80,108 @@ export function update(
 }
 
 /**
+ * SGD with Nesterov's momentum and L2 weight decay, each operation rounded to float32 in this order:
+ * change = rate * (gradient + decay * weight); velocity' = momentum * velocity - change;
+ * weight' = weight + (momentum * velocity' - change)
+ * The gradient may lie where velocity' goes.
+ * @returns 1 if every weight' is finite, which makes every velocity' finite too; else 0
+ */
+export function updateNesterov(
+  weights: usize,
+  velocity: usize,
+  gradient: usize,
+  nextWeights: usize,
+  nextVelocity: usize,
+  floats: usize,
+  momentum: f32,
+  rate: f32,
+  decay: f32,
+): i32 {
+  const bytes = floats * FLOAT_BYTES
+  const wideBytes = (floats & ~3) * FLOAT_BYTES
+  const momentum4 = f32x4.splat(momentum)
+  const rate4 = f32x4.splat(rate)
+  const decay4 = f32x4.splat(decay)
+  let doubts = f32x4.splat(0)
+  let at: usize = 0
+  while (at < wideBytes) {
+    const w = v128.load(weights + at)
+    const change = f32x4.mul(rate4, f32x4.add(v128.load(gradient + at), f32x4.mul(decay4, w)))
+    const v = f32x4.sub(f32x4.mul(momentum4, v128.load(velocity + at)), change)
+    const next = f32x4.add(w, f32x4.sub(f32x4.mul(momentum4, v), change))
+    v128.store(nextVelocity + at, v)
+    v128.store(nextWeights + at, next)
+    doubts = v128.or(doubts, f32x4.sub(next, next))
+    at += LANE_BYTES
+  }
+  let doubt: u32 = 0
+  while (at < bytes) {
+    const w = load<f32>(weights + at)
+    const change = rate * (load<f32>(gradient + at) + decay * w)
+    const v = momentum * load<f32>(velocity + at) - change
+    const next = w + (momentum * v - change)
+    store<f32>(nextVelocity + at, v)
+    store<f32>(nextWeights + at, next)
+    doubt |= reinterpret<u32>(next - next)
+    at += FLOAT_BYTES
+  }
+  return !v128.any_true(doubts) && doubt == 0 ? 1 : 0
+}
+
+/**
+ * The sum of squares in float64, in which the square of a float32 is exact. Four sums, element i in sum i mod 4, each in rising
+ * order; at the end (0 + 1) + (2 + 3).
+ */
+export function squares(values: usize, floats: usize): f64 {
+  const end = values + floats * FLOAT_BYTES
+  const wideEnd = values + (floats & ~3) * FLOAT_BYTES
+  let low = f64x2.splat(0)
+  let high = f64x2.splat(0)
+  while (values < wideEnd) {
+    const four = v128.load(values)
+    const first = f64x2.promote_low_f32x4(four)
+    const second = f64x2.promote_low_f32x4(v128.shuffle<f32>(four, four, 2, 3, 2, 3))
+    low = f64x2.add(low, f64x2.mul(first, first))
+    high = f64x2.add(high, f64x2.mul(second, second))
+    values += LANE_BYTES
+  }
+  let sum0 = f64x2.extract_lane(low, 0)
+  let sum1 = f64x2.extract_lane(low, 1)
+  let sum2 = f64x2.extract_lane(high, 0)
+  const sum3 = f64x2.extract_lane(high, 1)
+  if (values < end) {
+    const value = <f64>load<f32>(values)
+    sum0 += value * value
+  }
+  if (values + FLOAT_BYTES < end) {
+    const value = <f64>load<f32>(values, 4)
+    sum1 += value * value
+  }
+  if (values + 2 * FLOAT_BYTES < end) {
+    const value = <f64>load<f32>(values, 8)
+    sum2 += value * value
+  }
+  return sum0 + sum1 + (sum2 + sum3)
+}
+
+/** values[i] = factor * values[i], in place. */
+export function scale(values: usize, floats: usize, factor: f32): void {
+  const end = values + floats * FLOAT_BYTES
+  const wideEnd = values + (floats & ~3) * FLOAT_BYTES
+  const factor4 = f32x4.splat(factor)
+  while (values < wideEnd) {
+    v128.store(values, f32x4.mul(factor4, v128.load(values)))
+    values += LANE_BYTES
+  }
+  while (values < end) {
+    store<f32>(values, factor * load<f32>(values))
+    values += FLOAT_BYTES
+  }
+}
+
+/**
  * The mean of what was added up: statistics' = sum / count, rounded to float32 once. For batch statistics, which have neither
- * velocity nor decay.
+ * velocity nor decay. The sum may lie where they go.
  * @returns 1 if every statistics' is finite; else 0
  */
 export function average(sum: usize, nextStatistics: usize, floats: usize, count: f32): i32 {

@@ -49,6 +49,8 @@ export class SimulatedSlice {
       microBatches: scenario.plan.leaves,
       slice,
       momentum: 0.9,
+      nesterov: false,
+      clips: false,
       updateRanges: [{ offset: 0, size, decay: 0 }],
     }
     const arena = new SymbolicArena((chunk, tree, range) => {
@@ -155,6 +157,7 @@ export class SimulatedAverager {
       for (const range of this.#leaves.add(event)) this.news.covered({ step, ...range })
       return
     }
+    if (event.type !== 'reduced') return
     this.#reducedSlices++
     this.#finite &&= event.finite
     this.#statistics ??= event.statistics

@@ -40,7 +40,8 @@ export function recipeLines(recipe: Recipe, description: RecipeDescription, reso
     ['step', `${count(batch.global)} samples: ${count(leaves)} leaves of ${count(batch.leaf)} × ${count(batch.micro)}`],
     ['steps', length],
     ['evaluation', `${every}, ${viewsInWords({ ...recipe.evaluation, scales: resolved.scales })}`],
-    ['optimizer', `sgd, momentum ${String(optimizer.momentum)}, weight decay ${String(optimizer.weightDecay)} on ${optimizer.decayOn}`],
+    ...lossLine(recipe),
+    ['optimizer', optimizerLine(optimizer)],
     [
       'learning rate',
       `${rate(learningRate.initial)}${learningRate.warmupSteps > 0 ? ` after ${count(learningRate.warmupSteps)} steps of warm-up` : ''}, ${scheduleInWords(learningRate.schedule)}`,
@@ -68,6 +69,15 @@ function picturesLine({ data, model }: Recipe, { shortSide, normalize }: Resolve
     normalize === 'mean' ? 'minus the mean' : 'minus the mean, by the standard deviation',
   ]
   return parts.join(', ')
+}
+
+function lossLine({ loss }: Recipe): [string, string][] {
+  return loss.labelSmoothing === 0 ? [] : [['loss', `cross entropy, labels smoothed by ${String(loss.labelSmoothing)} in training`]]
+}
+
+function optimizerLine({ momentum, nesterov, weightDecay, decayOn, clipNorm }: Recipe['optimizer']): string {
+  const clipped = clipNorm === undefined ? '' : `, gradients clipped to the norm ${String(clipNorm)}`
+  return `sgd, ${nesterov ? 'Nesterov ' : ''}momentum ${String(momentum)}, weight decay ${String(weightDecay)} on ${decayOn}${clipped}`
 }
 
 function initializationLine({ initialization }: Recipe): string {

@@ -84,16 +84,20 @@ function run(
   momentum: number,
   rate: number,
   decay: number,
+  nesterov = false,
 ): { finite: boolean; weights: Float32Array; velocity: Float32Array } {
   const arena = Arena.create(1 << 22)
   const floats = input.weights.length
   const offsets = { weights: put(arena, input.weights), velocity: put(arena, input.velocity), gradient: put(arena, input.gradient) }
   const next = { nextWeights: arena.allocate(floats), nextVelocity: arena.allocate(floats) }
-  const finite = arena.update({ ...offsets, ...next, floats, momentum, rate, decay })
+  const finite = arena.update({ ...offsets, ...next, floats, momentum, rate, decay, nesterov })
   return { finite, weights: arena.view(next.nextWeights, floats), velocity: arena.view(next.nextVelocity, floats) }
 }
 
-describe('update', () => {
+describe.each([
+  ['classical', false],
+  ['Nesterov', true],
+])('update with %s momentum', (_, nesterov) => {
   it('has the bits of its formula rounded after every operation', () => {
     for (const length of LENGTHS) {
       for (const make of [ordinary, patterns]) {
@@ -103,12 +107,11 @@ describe('update', () => {
           [0.9, 0.1, 0],
           [0, 1e-30, 1],
         ] as const) {
-          const result = run(input, momentum, rate, decay)
-          const velocity = input.velocity.map((v, i) => {
-            const decayed = f((input.gradient[i] ?? 0) + f(f(decay) * (input.weights[i] ?? 0)))
-            return f(f(f(momentum) * v) - f(f(rate) * decayed))
-          })
-          const weights = input.weights.map((w, i) => f(w + (velocity[i] ?? 0)))
+          const result = run(input, momentum, rate, decay, nesterov)
+          const changes = input.gradient.map((g, i) => f(f(rate) * f(g + f(f(decay) * (input.weights[i] ?? 0)))))
+          const velocity = input.velocity.map((v, i) => f(f(f(momentum) * v) - (changes[i] ?? 0)))
+          const moves = nesterov ? velocity.map((v, i) => f(f(f(momentum) * v) - (changes[i] ?? 0))) : velocity
+          const weights = input.weights.map((w, i) => f(w + (moves[i] ?? 0)))
           sameBits(result.velocity, velocity)
           sameBits(result.weights, weights)
           expect(result.finite).toBe([...weights, ...velocity].every(Number.isFinite))
@@ -120,12 +123,14 @@ describe('update', () => {
   it('is close to the same formula in float64', () => {
     const length = 10_000
     const input = { weights: ordinary(length, 6), velocity: ordinary(length, 7), gradient: ordinary(length, 8) }
-    const result = run(input, 0.9, 0.01, 5e-4)
+    const result = run(input, 0.9, 0.01, 5e-4, nesterov)
     for (let i = 0; i < length; i++) {
       const [w, v, g] = [input.weights[i] ?? 0, input.velocity[i] ?? 0, input.gradient[i] ?? 0]
-      const velocity = 0.9 * v - 0.01 * (g + 5e-4 * w)
+      const change = 0.01 * (g + 5e-4 * w)
+      const velocity = 0.9 * v - change
+      const move = nesterov ? 0.9 * velocity - change : velocity
       expect(Math.abs((result.velocity[i] ?? 0) - velocity)).toBeLessThan(2 ** -23)
-      expect(Math.abs((result.weights[i] ?? 0) - (w + velocity))).toBeLessThan(2 ** -22)
+      expect(Math.abs((result.weights[i] ?? 0) - (w + move))).toBeLessThan(2 ** -22)
     }
   })
 
@@ -137,9 +142,28 @@ describe('update', () => {
     for (let at = 0; at < 11; at++) {
       const gradient = new Float32Array(11)
       const weights = new Float32Array(11).fill(3.4e38)
-      expect(run({ weights, velocity: new Float32Array(11), gradient }, 0.9, 1, 0).finite).toBe(true)
+      expect(run({ weights, velocity: new Float32Array(11), gradient }, 0.9, 1, 0, nesterov).finite).toBe(true)
       gradient[at] = bad
-      expect(run({ weights, velocity: new Float32Array(11), gradient }, 0.9, 1, 0).finite).toBe(false)
+      expect(run({ weights, velocity: new Float32Array(11), gradient }, 0.9, 1, 0, nesterov).finite).toBe(false)
+    }
+  })
+
+  it('is PyTorch’s update while the rate stands still, and not after a drop', () => {
+    // PyTorch: b ← μ·b + d; w ← w − ε·b, or, Nesterov, w ← w − ε·(d + μ·b), with d = g + λ·w
+    const length = 64
+    const state = { weights: ordinary(length, 1), velocity: new Float32Array(length) }
+    const [torch, buffer] = [Float64Array.from(state.weights), new Float64Array(length)]
+    const difference = (): number => Math.max(...torch.map((w, i) => Math.abs(w - (state.weights[i] ?? 0))))
+    for (const [step, rate] of [0.1, 0.1, 0.1, 0.1, 0.01].entries()) {
+      const gradient = ordinary(length, 20 + step)
+      Object.assign(state, run({ ...state, gradient }, 0.9, rate, 5e-4, nesterov))
+      for (let i = 0; i < length; i++) {
+        const d = (gradient[i] ?? 0) + 5e-4 * (torch[i] ?? 0)
+        buffer[i] = 0.9 * (buffer[i] ?? 0) + d
+        torch[i] = (torch[i] ?? 0) - rate * (nesterov ? d + 0.9 * (buffer[i] ?? 0) : (buffer[i] ?? 0))
+      }
+      if (step < 4) expect(difference()).toBeLessThan(1e-6)
+      else expect(difference()).toBeGreaterThan(1e-3)
     }
   })
 
@@ -147,12 +171,13 @@ describe('update', () => {
     const arena = Arena.create(1 << 20)
     const offsets = Array.from({ length: 5 }, () => put(arena, new Float32Array(64).fill(3)))
     const [weights = 0, velocity = 0, gradient = 0, nextWeights = 0, nextVelocity = 0] = offsets.map((offset) => offset + 4)
-    arena.update({ weights, velocity, gradient, nextWeights, nextVelocity, floats: 61, momentum: 0.5, rate: 1, decay: 0 })
+    arena.update({ weights, velocity, gradient, nextWeights, nextVelocity, floats: 61, momentum: 0.5, rate: 1, decay: 0, nesterov })
     for (const offset of offsets) {
       const view = arena.view(offset, 64)
       expect([view[0], view[62], view[63]]).toEqual([3, 3, 3])
     }
     expect(arena.view(nextVelocity, 61).every((value) => value === -1.5)).toBe(true)
+    expect(arena.view(nextWeights, 61).every((value) => value === (nesterov ? -0.75 : 1.5))).toBe(true)
   })
 })
 
@@ -182,6 +207,55 @@ describe('average', () => {
       const values = new Float32Array(11)
       values[at] = bad
       expect(arena.average({ sum: put(arena, values), nextStatistics: arena.allocate(11), floats: 11, count: 2 })).toBe(false)
+    }
+  })
+})
+
+describe('squares', () => {
+  it('are summed in float64 in their one order, for any length and any bits', () => {
+    for (const length of LENGTHS) {
+      for (const make of [ordinary, patterns]) {
+        const arena = Arena.create(1 << 22)
+        const values = make(length, 9)
+        const sums = [0, 0, 0, 0]
+        values.forEach((value, i) => (sums[i % 4] = (sums[i % 4] ?? 0) + value * value))
+        const [a = 0, b = 0, c = 0, d = 0] = sums
+        const offset = put(arena, values)
+        expect(arena.squares(offset, length)).toBe(a + b + (c + d))
+        sameBits(arena.view(offset, length), values)
+      }
+    }
+  })
+
+  it('of none is 0, and neither the largest nor the smallest numbers are lost', () => {
+    const arena = Arena.create(1 << 20)
+    const offset = put(arena, Float32Array.of(2 ** 127, 2 ** -149))
+    expect([arena.squares(offset, 0), arena.squares(offset, 1), arena.squares(offset + 4, 1)]).toEqual([0, 2 ** 254, 2 ** -298])
+  })
+
+  it.each([NaN, Infinity, -Infinity])('are not finite with %f at any position', (bad) => {
+    for (let at = 0; at < 11; at++) {
+      const arena = Arena.create(1 << 20)
+      const values = new Float32Array(11)
+      values[at] = bad
+      expect(Number.isFinite(arena.squares(put(arena, values), 11))).toBe(false)
+    }
+  })
+})
+
+describe('scale', () => {
+  it('is float32 multiplication in place, element by element, for any length and any bits', () => {
+    for (const length of LENGTHS) {
+      const arena = Arena.create(1 << 22)
+      const values = patterns(length, 10)
+      const offset = put(arena, new Float32Array(length + 8).fill(7))
+      arena.view(offset, length).set(values)
+      arena.scale(offset, length, 0.3)
+      sameBits(
+        arena.view(offset, length),
+        values.map((value) => f(f(0.3) * value)),
+      )
+      expect([...arena.view(offset + 4 * length, 8)]).toEqual(Array.from({ length: 8 }, () => 7))
     }
   })
 })

@@ -34,22 +34,29 @@ export interface UpdateRange {
   readonly rate: number
   /** λ, rounded to float32 once; 0 for parameters that do not decay. */
   readonly decay: number
+  /** Nesterov's momentum instead of the classical one. */
+  readonly nesterov: boolean
 }
+
+type UpdateKernel = (
+  weights: number,
+  velocity: number,
+  gradient: number,
+  nextWeights: number,
+  nextVelocity: number,
+  floats: number,
+  momentum: number,
+  rate: number,
+  decay: number,
+) => number
 
 interface Kernels {
   add(destination: number, left: number, right: number, floats: number): void
-  update(
-    weights: number,
-    velocity: number,
-    gradient: number,
-    nextWeights: number,
-    nextVelocity: number,
-    floats: number,
-    momentum: number,
-    rate: number,
-    decay: number,
-  ): number
+  readonly update: UpdateKernel
+  readonly updateNesterov: UpdateKernel
   average(sum: number, nextStatistics: number, floats: number, count: number): number
+  squares(values: number, floats: number): number
+  scale(values: number, floats: number, factor: number): void
 }
 
 let compiled: WasmModule | undefined
@@ -168,12 +175,14 @@ export class Arena {
 
   /**
    * One SGD update, v' ← μ·v − ε·(g + λ·w), w' ← w + v' (Krizhevsky 2012, section 5), every operation rounded to float32
-   * in this order, without fused multiply-add. Where λ is 0 the formula is the same with λ = 0.
+   * in this order, without fused multiply-add. Where λ is 0 the formula is the same with λ = 0. With `nesterov` the weights go one
+   * momentum further, w' ← w + (μ·v' − ε·(g + λ·w)) (Sutskever et al. 2013, in the variables that Keras and PyTorch use too).
    * @returns whether all of w' is finite, and so all of v'
    */
   update(range: UpdateRange): boolean {
-    const { weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay } = range
-    return this.#kernels.update(weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay) === 1
+    const { weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay, nesterov } = range
+    const update = nesterov ? this.#kernels.updateNesterov : this.#kernels.update
+    return update(weights, velocity, gradient, nextWeights, nextVelocity, floats, momentum, rate, decay) === 1
   }
 
   /**
@@ -182,5 +191,18 @@ export class Arena {
    */
   average({ sum, nextStatistics, floats, count }: AverageRange): boolean {
     return this.#kernels.average(sum, nextStatistics, floats, count) === 1
+  }
+
+  /**
+   * Σ x² in float64, where the square of a float32 is exact; its order is fixed: element i goes into sum i mod 4, and the four are
+   * added as (0 + 1) + (2 + 3). NaN or infinite exactly where an element is.
+   */
+  squares(offset: number, floats: number): number {
+    return this.#kernels.squares(offset, floats)
+  }
+
+  /** x ← factor · x in place, in float32. @param factor rounded to float32 once */
+  scale(offset: number, floats: number, factor: number): void {
+    this.#kernels.scale(offset, floats, factor)
   }
 }

@@ -11,6 +11,7 @@ export function inconsistencies(recipe: Recipe): RecipeProblem[] {
     ...batchProblems(recipe),
     ...lengthProblems(recipe),
     ...sizeProblems(recipe),
+    ...optimizerProblems(recipe),
     ...scheduleProblems(recipe),
     ...runProblems(recipe),
   ]
@@ -100,6 +101,11 @@ function sizeProblems({ model, data, evaluation }: Recipe): RecipeProblem[] {
     )
   }
   return problems
+}
+
+function optimizerProblems({ optimizer }: Recipe): RecipeProblem[] {
+  if (!optimizer.nesterov || optimizer.momentum > 0) return []
+  return [problem(['optimizer', 'nesterov'], 'optimizer.nesterov needs a momentum above 0, such as 0.9: without one it changes nothing')]
 }
 
 function scheduleProblems({ learningRate }: Recipe): RecipeProblem[] {

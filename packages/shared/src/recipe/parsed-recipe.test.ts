@@ -100,6 +100,7 @@ describe('a wrong recipe', () => {
     ['part of a step', 'model: {name: vgg-a}\ndata: {train: p}\nsteps: 1.5', /:3:8: steps must be a whole number, not 1\.5$/],
     ['too small', `${BASE}batch: {micro: 0}`, /:4:16: batch\.micro must be more than 0, not 0$/],
     ['too large', `${BASE}optimizer: {momentum: 1}`, /optimizer\.momentum must be less than 1, not 1$/],
+    ['Nesterov without momentum', `${BASE}optimizer: {momentum: 0, nesterov: true}`, /:4:36: optimizer\.nesterov needs a momentum above 0/],
     ['missing part', 'model: {name: vgg-a}\nsteps: 1', /:1:1: data is missing: what is learned from$/],
     ['missing value of a union', `${BASE}learningRate: {schedule: {type: steps}}`, /learningRate\.schedule\.at is missing: steps at which/],
     [

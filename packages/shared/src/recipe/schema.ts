@@ -93,11 +93,32 @@ export const optimizerSchema = z
   .strictObject({
     type: z.literal('sgd').default('sgd').describe('Stochastic gradient descent with momentum.'),
     momentum: z.number().min(0).lt(1).default(0.9).describe('μ in v ← μ·v − ε·(g + λ·w); w ← w + v.'),
-    nesterov: z.literal(false).default(false).describe('Not offered so far.'),
+    nesterov: z
+      .boolean()
+      .default(false)
+      .describe('Nesterov momentum: w ← w + μ·v − ε·(g + λ·w) with the new v, as in Keras, and in PyTorch while ε stands still.'),
     weightDecay: z.number().min(0).default(5e-4).describe('L2 penalty λ, added to the gradient.'),
     decayOn: z.enum(['kernels', 'all']).default('kernels').describe('Which parameters the penalty acts on: kernels alone, or biases too.'),
+    clipNorm: z
+      .number()
+      .positive()
+      .optional()
+      .describe(
+        'Gradient clipping: where the L2 norm of the whole gradient of a step, before the penalty, is above this, the gradient is scaled down to it. Default: none.',
+      ),
   })
   .describe('The update of the weights.')
+
+export const lossSchema = z
+  .strictObject({
+    labelSmoothing: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0)
+      .describe('s: training targets are 1 − s for the true class, plus s / K for each of the K classes. Evaluation is not smoothed.'),
+  })
+  .describe('What training minimizes: soft-max cross entropy.')
 
 const factor = z.number().gt(0).lt(1).default(0.1).describe('The rate is multiplied by this at a drop.')
 export const scheduleSchema = z
@@ -231,6 +252,7 @@ export const recipeSchema = z
     model: modelSchema,
     data: dataSchema,
     batch: batchSchema.prefault({}),
+    loss: lossSchema.prefault({}),
     optimizer: optimizerSchema.prefault({}),
     learningRate: learningRateSchema.prefault({}),
     initialization: initializationSchema.prefault({}),

@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly seed: number
   /** B: gradients are those of (1/B)·Σ loss. */
   readonly globalBatch: number
+  /** s: targets of training are (1 − s) · one-hot + s / classes. Default: 0. */
+  readonly labelSmoothing?: number
 }
 
 /**
@@ -236,13 +238,21 @@ export class Engine {
     }
   }
 
-  /** Logits [count, classes] and the soft-max cross entropy of every sample [count]. */
+  /** Logits [count, classes] and the soft-max cross entropy of every sample [count], in training with smoothed labels (Szegedy et al. 2016, section 7). */
   #forward(images: Tensor, labels: Tensor1D, training: boolean): { logits: Tensor2D; losses: Tensor1D } {
     const tf = this.#tf
     const logits = this.#model.apply(images, { training }) as Tensor2D
-    const expected = tf.oneHot(labels, this.#options.network.classes)
-    const losses = tf.neg(tf.sum<Tensor1D>(tf.mul(tf.cast(expected, 'float32'), tf.logSoftmax(logits)), 1))
+    const targets = this.#targets(labels, training ? (this.#options.labelSmoothing ?? 0) : 0)
+    const losses = tf.neg(tf.sum<Tensor1D>(tf.mul(targets, tf.logSoftmax(logits)), 1))
     return { logits, losses }
+  }
+
+  /** [count, classes]: (1 − s) · one-hot + s / classes. */
+  #targets(labels: Tensor1D, smoothing: number): Tensor2D {
+    const tf = this.#tf
+    const { classes } = this.#options.network
+    const expected = tf.cast(tf.oneHot(labels, classes), 'float32') as Tensor2D
+    return smoothing === 0 ? expected : tf.add(tf.mul(expected, 1 - smoothing), smoothing / classes)
   }
 
   #setMasks(batch: Batch): Tensor[] {

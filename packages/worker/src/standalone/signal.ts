@@ -33,7 +33,8 @@ async function measureSignal(recipe: Recipe): Promise<SignalReport> {
   const weights = new Float32Array(layout.size)
   await initialWeights(recipe, network, layout, (entry, values) => weights.set(values, entry.offset))
   // B is the micro-batch here, so that gradients are those of its mean loss
-  const engine = await Engine.create({ network, layout, seed: recipe.seed, globalBatch: batch.count })
+  const { labelSmoothing } = recipe.loss
+  const engine = await Engine.create({ network, layout, seed: recipe.seed, globalBatch: batch.count, labelSmoothing })
   try {
     engine.setWeights(weights)
     return signalOf(engine, network, layout, weights, batch)
