@@ -8,6 +8,7 @@ import { elementsOf } from './shapes.js'
 /** Estimates for `--dry-run`: what a run will take before anything is started. Bytes throughout; docs/ holds the same formulas. */
 export interface MemoryOptions {
   readonly network: Network
+  /** What is trained and travels. */
   readonly layout: ParameterLayout
   /** Samples of a micro-batch. */
   readonly microBatch: number
@@ -26,14 +27,15 @@ const INPUT_BATCHES = 3
 
 /**
  * Peak of a process that computes gradients and nothing else:
- *   base + weights (4·P) + gradients (4·P) + the largest tensor once more, being read back (4·p)
+ *   base + weights (4 bytes each, frozen ones too) + gradients (4·P, of what is trained) + the largest tensor once more, being read back (4·p)
  *   + micro-batch · (activations and their gradients of an image).
  * Against measurements of one thread with the allocator settings of a worker, in MB, estimate / measured: VGG-D 224 px
  * micro-batch 1: 2410 / 2206, 4: 2776 / 2843, 8: 3264 / 3023, 16: 4239 / 3806; VGG-A 224 px 8: 2828 / 2669, 112 px 32: 1823 / 1622.
  */
 export function engineBytes({ network, layout, microBatch }: Pick<MemoryOptions, 'network' | 'layout' | 'microBatch'>): number {
   const largest = layout.entries.reduce((max, entry) => Math.max(max, entry.size), 0)
-  return ENGINE_BASE_BYTES + (2 * layout.size + largest) * FLOAT_BYTES + microBatch * describeNetwork(network).trainingBytes
+  const { parameters, statistics, trainingBytes } = describeNetwork(network)
+  return ENGINE_BASE_BYTES + (parameters + statistics + layout.size + largest) * FLOAT_BYTES + microBatch * trainingBytes
 }
 
 /**

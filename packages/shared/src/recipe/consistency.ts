@@ -11,6 +11,7 @@ export function inconsistencies(recipe: Recipe): RecipeProblem[] {
     ...batchProblems(recipe),
     ...lengthProblems(recipe),
     ...sizeProblems(recipe),
+    ...sourceProblems(recipe),
     ...scheduleProblems(recipe),
     ...runProblems(recipe),
   ]
@@ -100,6 +101,11 @@ function sizeProblems({ model, data, evaluation }: Recipe): RecipeProblem[] {
     )
   }
   return problems
+}
+
+function sourceProblems({ model, initialization }: Recipe): RecipeProblem[] {
+  if (model.weights === undefined || initialization.from === undefined) return []
+  return [onKey(['initialization', 'from'], 'model.weights and initialization.from both say where weights come from: keep one of them')]
 }
 
 function scheduleProblems({ learningRate }: Recipe): RecipeProblem[] {
