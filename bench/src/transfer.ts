@@ -24,12 +24,7 @@ const rounds = Number(process.argv[2] ?? 7)
 // One thread, as a worker has it; read when TensorFlow is loaded.
 Object.assign(process.env, { TF_NUM_INTRAOP_THREADS: '1', OMP_NUM_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' })
 
-const HEAD = [
-  { type: 'flatten' },
-  { type: 'dropout', rate: 0.5 },
-  { type: 'dense', units: 512 },
-  { type: 'dense', units: 128 },
-] as const
+const HEAD = [{ type: 'flatten' }, { type: 'dropout', rate: 0.5 }, { type: 'dense', units: 512 }, { type: 'dense', units: 128 }] as const
 const model = modelSchema.parse({ base: 'vgg-d', inputSize: INPUT_SIZE, weights: 'none', trainable: false, head: HEAD })
 const whole = networkOf(model, CLASSES)
 const boundary = whole.layers.findIndex(({ trainable }) => trainable !== false)
@@ -84,7 +79,9 @@ const full = exchangedBytes({ layout: layoutOf(whole), leaves: 1, workers: 1 })
 console.log(
   `VGG16, ${String(frozen)} parameters frozen, a head of ${String(parameters - frozen)}; micro-batch ${String(BATCH)}, ${String(INPUT_SIZE)} px, 1 thread`,
 )
-console.log(`a step of one worker sends ${String(travels.gradients)} bytes and receives as many; of the whole network ${String(full.gradients)}`)
+console.log(
+  `a step of one worker sends ${String(travels.gradients)} bytes and receives as many; of the whole network ${String(full.gradients)}`,
+)
 const comparison = await compare(contenders, { rounds, mostRounds: rounds * MOST_ROUNDS_FACTOR })
 for (const line of comparisonLines(comparison, 'ms')) console.log(line)
 const [step = Number.NaN, forward = Number.NaN, own = Number.NaN] = comparison.results.map(({ summary }) => summary.median)

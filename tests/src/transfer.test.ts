@@ -119,7 +119,11 @@ describe('a head on a frozen base', () => {
       const { checkpoint, metrics } = await reading(checkpointAt(reference, STEPS), async ({ path, metadata }) =>
         Promise.resolve({ checkpoint: path, metrics: metadata.metrics }),
       )
-      const { loss, top1 } = await evaluateCheckpoint({ checkpoints: [checkpoint], computeThreads: 1, logFile: join(base, 'evaluation.log') })
+      const { loss, top1 } = await evaluateCheckpoint({
+        checkpoints: [checkpoint],
+        computeThreads: 1,
+        logFile: join(base, 'evaluation.log'),
+      })
       expect({ loss, top1 }).toEqual({ loss: metrics?.loss, top1: metrics?.top1 })
     },
     MINUTES,
@@ -225,7 +229,9 @@ describe('one sigmoid unit for two classes', () => {
         expect(tensors.get('predictions/kernel')?.shape).toEqual([16, 1])
         return Promise.resolve()
       })
-      expect((await evaluateCheckpoint({ checkpoints: [checkpoint], computeThreads: 1, logFile: join(base, 'evaluation.log') })).top1).toBe(summary.top1)
+      expect((await evaluateCheckpoint({ checkpoints: [checkpoint], computeThreads: 1, logFile: join(base, 'evaluation.log') })).top1).toBe(
+        summary.top1,
+      )
     },
     2 * MINUTES,
   )

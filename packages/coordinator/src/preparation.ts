@@ -87,9 +87,10 @@ export async function prepareRun(source: Recipe | string, options: PrepareOption
 export async function prepareResume(run: string | undefined, set: readonly string[], options: PrepareOptions): Promise<Preparation> {
   const directory = await RunDirectory.open(run, options.base)
   await directory.lock()
+  let checkpoint: Checkpoint | undefined
   try {
     const loaded = await loadRecipe(directory.recipePath)
-    const checkpoint = await newestCheckpoint(directory, options.emit)
+    checkpoint = await newestCheckpoint(directory, options.emit)
     const described = await describe(withDefaults(changeForResume(loaded.recipe, set)), options)
     const { recipe } = described
     const { metadata } = checkpoint
@@ -111,6 +112,7 @@ export async function prepareResume(run: string | undefined, set: readonly strin
       fingerprint: metadata.fingerprint,
     }
   } catch (error) {
+    await checkpoint?.close()
     await directory.unlock()
     throw error
   }

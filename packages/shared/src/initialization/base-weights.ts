@@ -37,7 +37,9 @@ export function planBase(model: Recipe['model'], network: Network, source: Trans
   for (const entry of wanted) requireShape(entry, tensors.get(entry.name), file)
   const known = new Set(wanted.map(({ name }) => name))
   // Fully connected layers and gates are matrices: a kernel of four dimensions is a convolution, and belongs to a base.
-  const surplus = source.tensors.find(({ name, shape }) => /^(?!velocity\/).*\/kernel$/.test(name) && shape.length === 4 && !known.has(name))
+  const surplus = source.tensors.find(
+    ({ name, shape }) => /^(?!velocity\/).*\/kernel$/.test(name) && shape.length === 4 && !known.has(name),
+  )
   if (surplus !== undefined) {
     throw new TrainError(
       'CHECKPOINT_MISMATCH',

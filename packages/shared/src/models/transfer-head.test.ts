@@ -6,12 +6,7 @@ import { modelProblems } from './families.js'
 import { layoutOf } from './layout-of.js'
 import { networkOf } from './network.js'
 
-const HEAD = [
-  { type: 'flatten' },
-  { type: 'dropout', rate: 0.5 },
-  { type: 'dense', units: 512 },
-  { type: 'dense', units: 128 },
-] as const
+const HEAD = [{ type: 'flatten' }, { type: 'dropout', rate: 0.5 }, { type: 'dense', units: 512 }, { type: 'dense', units: 128 }] as const
 const TRANSFER = { base: 'vgg-d', weights: 'd.safetensors', includeTop: false, trainable: false, head: HEAD } as const
 
 describe('a head of one’s own on a frozen base', () => {

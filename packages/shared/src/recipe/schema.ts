@@ -55,7 +55,9 @@ const givenModelSchema = z
     task: z
       .enum(['classes', 'binary'])
       .optional()
-      .describe('classes: a unit each, soft-max and cross-entropy. binary: one sigmoid unit and binary cross-entropy, for two classes. Default: classes.'),
+      .describe(
+        'classes: a unit each, soft-max and cross-entropy. binary: one sigmoid unit and binary cross-entropy, for two classes. Default: classes.',
+      ),
     weights: z
       .string()
       .min(1)

@@ -102,9 +102,7 @@ export class Engine {
     const features = this.#base?.features(inputs.images)
     const { value, grads } = tf.variableGrads(() => {
       const logits =
-        this.#base === undefined || features === undefined
-          ? this.#logits(inputs.images, true)
-          : this.#scores(this.#base.outputs(features))
+        this.#base === undefined || features === undefined ? this.#logits(inputs.images, true) : this.#scores(this.#base.outputs(features))
       const losses = this.#lossesOf(logits, inputs.labels)
       kept.push(tf.keep(logits), tf.keep(losses))
       return tf.div(tf.sum(losses), globalBatch)
@@ -222,9 +220,7 @@ export class Engine {
   logSoftmax(input: { readonly images: Float32Array; readonly shape: readonly number[]; readonly kind: 'crop' | 'dense' }): Float32Array {
     const tf = this.#tf
     const images = tf.tensor(input.images, [...input.shape])
-    const output = tf.tidy(() =>
-      tf.logSoftmax(input.kind === 'dense' ? this.#scores(this.#whole(images)) : this.#logits(images, false)),
-    )
+    const output = tf.tidy(() => tf.logSoftmax(input.kind === 'dense' ? this.#scores(this.#whole(images)) : this.#logits(images, false)))
     const values = output.dataSync<'float32'>()
     tf.dispose([images, output])
     return values
@@ -245,7 +241,12 @@ export class Engine {
   }
 
   #whole(images: Tensor): Tensor2D {
-    this.#dense ??= new DenseForward(this.#tf, this.#options, this.#model, variablesOf(this.#tf, this.#model, layoutOf(this.#options.network)))
+    this.#dense ??= new DenseForward(
+      this.#tf,
+      this.#options,
+      this.#model,
+      variablesOf(this.#tf, this.#model, layoutOf(this.#options.network)),
+    )
     return this.#dense.logits(images)
   }
 
