@@ -12,7 +12,7 @@ import { trainedPart } from '@lockstep/shared/parameters/layout.js'
 import type { Recipe, RecipeInput } from '@lockstep/shared/recipe/schema.js'
 import { evaluateCheckpoint } from '@lockstep/worker/standalone/evaluate-checkpoint.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { CLASSES, drawPicture } from './support/picture-folder.js'
+import { drawPicture, type CLASSES } from './support/picture-folder.js'
 import { collect, recipeOf, trainToEnd, type Trained } from './support/training.js'
 
 /** A new head on a frozen base that learned other classes: the same bits with any number of workers, and only the head travels. */

@@ -136,7 +136,7 @@ export async function describe(recipe: Recipe, options: PrepareOptions): Promise
   try {
     signal?.throwIfAborted()
     const network = networkOf(recipe.model, data.classes.length)
-    const frozen = await frozenOf(recipe.model, network)
+    const frozen = await frozenOf(recipe, network)
     if (frozen !== null) recipe = { ...recipe, model: { ...recipe.model, weightsDigest: frozen.digest } }
     return {
       recipe,
@@ -154,8 +154,12 @@ export async function describe(recipe: Recipe, options: PrepareOptions): Promise
   }
 }
 
-async function frozenOf(model: Recipe['model'], network: Network): Promise<FrozenWeights | null> {
-  return model.weights === undefined || model.trainable !== false ? null : await readFrozen(model, network, model.weights)
+async function frozenOf(recipe: Recipe, network: Network): Promise<FrozenWeights | null> {
+  const { weights, trainable } = recipe.model
+  if (weights === undefined || trainable !== false) return null
+  // says more of a file that does not fit than reading it would
+  await checkTransfer(recipe, network)
+  return await readFrozen(recipe.model, network, weights)
 }
 
 function planOf(recipe: Recipe, data: TrainingData): RunPlan {

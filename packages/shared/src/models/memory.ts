@@ -55,12 +55,14 @@ export function workerBytes(options: MemoryOptions): number {
 
 /**
  * Peak of the coordinator with its averager:
- *   base + weights and velocity, committed and provisional (4 vectors of 4·P)
+ *   base + frozen weights (4 bytes each) + weights and velocity, committed and provisional (4 vectors of 4·P)
  *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first).
  */
-export function coordinatorBytes({ layout, leaves, workers }: Pick<MemoryOptions, 'layout' | 'leaves' | 'workers'>): number {
+export function coordinatorBytes({ network, layout, leaves, workers }: Omit<MemoryOptions, 'microBatch'>): number {
   const waiting = Math.min(workers, leaves) - 1
-  return COORDINATOR_BASE_BYTES + (4 + waiting) * layout.size * FLOAT_BYTES
+  const { parameters, statistics } = describeNetwork(network)
+  const frozen = parameters + statistics - layout.size
+  return COORDINATOR_BASE_BYTES + (frozen + (4 + waiting) * layout.size) * FLOAT_BYTES
 }
 
 /** What travels in one step between the averager and all workers, over the network or through shared memory. */
