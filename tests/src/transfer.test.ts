@@ -196,7 +196,7 @@ describe('a worker', () => {
         } else if (event.type === 'workerJoined') abort.abort('SIGINT')
       }
       await rename(join(elsewhere, 'base.safetensors'), weights)
-      expect(await stranger).toMatch(/has not the weights of the frozen base .*copy the coordinator's .*base\.safetensors/)
+      expect(await stranger).toMatch(/does not have the weights of the frozen base .*copy the coordinator's .*base\.safetensors/)
       expect(events.filter(({ type }) => type === 'workerJoined')).toHaveLength(2)
       await companion
     },

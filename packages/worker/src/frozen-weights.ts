@@ -31,6 +31,6 @@ export async function findFrozen(
   }
   throw new TrainError(
     'WORKER_REFUSED_DATA',
-    `this worker has not the weights of the frozen base (${reasons.at(-1) ?? ''}): copy the coordinator's ${weights} to the same path here, or beside this worker's --data`,
+    `this worker does not have the weights of the frozen base (${reasons.at(-1) ?? ''}): copy the coordinator's ${weights} to the same path here, or beside this worker's --data`,
   )
 }
