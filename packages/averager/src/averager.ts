@@ -13,6 +13,7 @@ import { GradientNorm } from './gradient-norm.js'
 import { LeafTally } from './leaf-tally.js'
 import { updateRangesOf } from './slice-update.js'
 import type {
+  FrozenState,
   SliceEvent,
   SliceLeafCopy,
   SliceReady,
@@ -26,7 +27,10 @@ import { sideOf, type Side, type StateKind } from './version-buffers.js'
 export interface AveragerOptions {
   readonly run: string
   readonly term: number
+  /** What is trained. */
   readonly layout: ParameterLayout
+  /** The rest of the network, for digests and checkpoints; left out where everything is trained. */
+  readonly frozen?: FrozenState | undefined
   /** M, the leaves of a step. */
   readonly leaves: number
   /** Micro-batches of a step: M · k. */
@@ -314,7 +318,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
 
   #startStateThread(): AskingThread<StateRequest> {
     const slices = this.#slices.map(({ memory, buffers, slice }) => ({ memory, buffers, size: slice.size }))
-    const data: StateThreadData = { slices, layout: this.#options.layout }
+    const data: StateThreadData = { slices, layout: this.#options.layout, frozen: this.#options.frozen }
     const ignore = (): void => undefined
     return new AskingThread(new URL('state-thread.js', import.meta.url), data, ignore, (error) => {
       this.emit('error', error)

@@ -64,7 +64,18 @@ export interface SliceMemory {
 
 export interface StateThreadData {
   readonly slices: readonly SliceMemory[]
+  /** What is trained: the vector that the slices hold. */
   readonly layout: ParameterLayout
+  /** Where some of the network is not trained. */
+  readonly frozen?: FrozenState | undefined
+}
+
+/** What a checkpoint holds besides what the slices do. */
+export interface FrozenState {
+  /** The layout of the whole network. */
+  readonly whole: ParameterLayout
+  /** The flat vector of its frozen tensors, in memory that threads share. */
+  readonly values: Float32Array<SharedArrayBuffer>
 }
 
 export type StateRequest =

@@ -3,12 +3,12 @@ import { preprocessingOf, type Preprocessing } from '@lockstep/data/preprocessin
 import { openTrainingData, type TrainingData } from '@lockstep/data/training-data.js'
 import { openCheckpoint, type Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import { planDepthTransfer } from '@lockstep/shared/initialization/depth-transfer.js'
-import { openTransferSource, transferSource } from '@lockstep/shared/initialization/initial-weights.js'
+import { readFrozen, type FrozenWeights } from '@lockstep/shared/initialization/base-weights.js'
+import { checkTransfer } from '@lockstep/shared/initialization/initial-weights.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
 import { initialSchedule, type ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
-import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { trainedPart, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { loadRecipe, recipeDigest, recipeText, resolveRecipe } from '@lockstep/shared/recipe/load.js'
 import { withDefaults } from '@lockstep/shared/recipe/resolved-recipe.js'
 import { changeForResume } from '@lockstep/shared/recipe/resume-changes.js'
@@ -24,7 +24,10 @@ export interface Preparation {
   readonly dataDigest: string
   readonly dataDigests: DataDigests
   readonly network: Network
+  /** What is trained and travels. */
   readonly layout: ParameterLayout
+  /** What is not, or null. */
+  readonly frozen: FrozenWeights | null
   readonly plan: RunPlan
   readonly preprocessing: Preprocessing
   readonly directory: RunDirectory
@@ -61,10 +64,10 @@ export interface PrepareOptions {
  * @throws TrainError RECIPE_INVALID, DATA_MISSING, DATA_CORRUPT, USAGE, DISK, INTERRUPTED
  */
 export async function prepareRun(source: Recipe | string, options: PrepareOptions): Promise<Preparation> {
-  const recipe = withDefaults(typeof source === 'string' ? (await loadRecipe(source)).recipe : source)
-  const described = await describe(recipe, options)
+  const described = await describe(withDefaults(typeof source === 'string' ? (await loadRecipe(source)).recipe : source), options)
+  const { recipe } = described
   // a checkpoint that does not fit is found before a folder is made
-  if (recipe.initialization.from !== undefined) await checkTransfer(recipe, recipe.initialization.from, described.network)
+  await checkTransfer(recipe, described.network)
   const directory = await RunDirectory.create({
     name: recipe.name,
     ...(options.base === undefined ? {} : { base: options.base }),
@@ -84,11 +87,12 @@ export async function prepareRun(source: Recipe | string, options: PrepareOption
 export async function prepareResume(run: string | undefined, set: readonly string[], options: PrepareOptions): Promise<Preparation> {
   const directory = await RunDirectory.open(run, options.base)
   await directory.lock()
+  let checkpoint: Checkpoint | undefined
   try {
     const loaded = await loadRecipe(directory.recipePath)
-    const recipe = withDefaults(changeForResume(loaded.recipe, set))
-    const checkpoint = await newestCheckpoint(directory, options.emit)
-    const described = await describe(recipe, options)
+    checkpoint = await newestCheckpoint(directory, options.emit)
+    const described = await describe(withDefaults(changeForResume(loaded.recipe, set)), options)
+    const { recipe } = described
     const { metadata } = checkpoint
     if (metadata.dataDigest !== described.dataDigest) {
       throw new TrainError(
@@ -108,25 +112,16 @@ export async function prepareResume(run: string | undefined, set: readonly strin
       fingerprint: metadata.fingerprint,
     }
   } catch (error) {
+    await checkpoint?.close()
     await directory.unlock()
     throw error
-  }
-}
-
-/** A checkpoint that does not fit the network is found before anything is made. @throws TrainError CHECKPOINT_… */
-export async function checkTransfer(recipe: Recipe, from: string, network: Network): Promise<void> {
-  const source = await openTransferSource(from)
-  try {
-    planDepthTransfer(network, transferSource(source), { newHead: recipe.initialization.newHead })
-  } finally {
-    await source.close()
   }
 }
 
 export type Described = Omit<Preparation, 'directory' | 'term' | 'version' | 'schedule' | 'checkpoint' | 'fingerprint'>
 
 /**
- * What follows from the recipe and its data.
+ * What follows from the recipe and its data. The recipe that comes back states the digest of what is not trained.
  * @throws TrainError RECIPE_INVALID, DATA_MISSING, DATA_CORRUPT; the signal's reason
  */
 export async function describe(recipe: Recipe, options: PrepareOptions): Promise<Described> {
@@ -141,19 +136,30 @@ export async function describe(recipe: Recipe, options: PrepareOptions): Promise
   try {
     signal?.throwIfAborted()
     const network = networkOf(recipe.model, data.classes.length)
+    const frozen = await frozenOf(recipe, network)
+    if (frozen !== null) recipe = { ...recipe, model: { ...recipe.model, weightsDigest: frozen.digest } }
     return {
       recipe,
       recipeDigest: recipeDigest(recipe),
       dataDigest: data.digest,
       dataDigests: data.digests,
       network,
-      layout: layoutOf(network),
+      layout: trainedPart(layoutOf(network)),
+      frozen,
       plan: planOf(recipe, data),
       preprocessing: preprocessingOf(recipe, data),
     }
   } finally {
     await data.close()
   }
+}
+
+async function frozenOf(recipe: Recipe, network: Network): Promise<FrozenWeights | null> {
+  const { weights, trainable } = recipe.model
+  if (weights === undefined || trainable !== false) return null
+  // says more of a file that does not fit than reading it would
+  await checkTransfer(recipe, network)
+  return await readFrozen(recipe.model, network, weights)
 }
 
 function planOf(recipe: Recipe, data: TrainingData): RunPlan {

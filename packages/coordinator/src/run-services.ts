@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Averager } from '@lockstep/averager/averager.js'
 import { isLoopback } from '@lockstep/shared/protocol/endpoints.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { Preparation } from './preparation.js'
 import { EmbeddedValkey } from './queue/embedded-valkey.js'
 import { parseQueueAddress, QUEUE_PASSWORD_VARIABLE } from './queue/queue-address.js'
@@ -24,7 +25,7 @@ export class RunServices {
 
   /** @throws TrainError NETWORK, PORT_TAKEN, QUEUE_UNAVAILABLE, MEMORY */
   static async start(preparation: Preparation, host: string, insecureNetwork: boolean): Promise<RunServices> {
-    const { recipe, directory, term, layout, plan } = preparation
+    const { recipe, directory, term, layout, network, frozen, plan } = preparation
     if (!insecureNetwork && !isLoopback(host)) {
       throw new TrainError(
         'NETWORK',
@@ -35,6 +36,7 @@ export class RunServices {
       run: directory.id,
       term,
       layout,
+      frozen: frozen === null ? undefined : { whole: layoutOf(network), values: frozen.values },
       leaves: plan.leaves,
       microBatches: plan.leaves * recipe.batch.leaf,
       optimizer: recipe.optimizer,

@@ -12,7 +12,10 @@ export type TrainEvent =
       readonly steps: number
       /** Updates already done: 0, or the checkpoint's step on resume. */
       readonly firstStep: number
+      /** Those that are trained. */
       readonly parameters: number
+      /** Those that are not. */
+      readonly frozen: number
       /** M: leaves of a step; more workers than this cannot all compute. */
       readonly leaves: number
       /** Local workers started. */

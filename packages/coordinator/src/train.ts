@@ -141,7 +141,12 @@ async function serve(
     await services.averager.open(version)
     emit({
       ...{ type: 'started', directory: directory.path, address, steps: preparation.plan.steps, firstStep: version, initialized },
-      ...{ parameters: parameterFloats(layout), leaves: preparation.plan.leaves, workers: recipe.run.workers.count },
+      ...{
+        parameters: parameterFloats(layout),
+        frozen: parameterFloats(preparation.frozen?.layout ?? { entries: [] }),
+        leaves: preparation.plan.leaves,
+        workers: recipe.run.workers.count,
+      },
     })
     await conduct(preparation, { shell, services, membership, report, emit, signal })
     log.logger.info({ contributions: services.averager.counters() }, 'contributions by outcome')

@@ -65,7 +65,9 @@ function noteOf({ metadata, path }: Checkpoint, { channels, format }: ExportRequ
   const { classes, normalize, mean, std, scale } = metadata.preprocessing
   const { origin } = metadata
   const order = channels ?? (origin !== undefined && toolOf(origin.format) === toolOf(format) ? origin.channels : 'rgb')
-  const note = parseNote(JSON.stringify({ model: metadata.recipe.model, classes, channels: order, normalize, mean, std, scale }))
+  // The file has all weights in it, wherever they came from.
+  const { weights: _weights, weightsDigest: _digest, trainable: _trainable, ...model } = metadata.recipe.model
+  const note = parseNote(JSON.stringify({ model, classes, channels: order, normalize, mean, std, scale }))
   if (note === undefined)
     throw new TrainError('CHECKPOINT_INVALID', `${path} does not say how its pictures were prepared; use another checkpoint`)
   return note

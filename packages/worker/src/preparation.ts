@@ -6,11 +6,12 @@ import { openTrainingData, type TrainingData } from '@lockstep/data/training-dat
 import { channelsOf } from '@lockstep/shared/models/families.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
-import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { trainedPart, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
 import { recipeDigest } from '@lockstep/shared/recipe/recipe-digest.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { findFrozen } from './frozen-weights.js'
 import { ComputeClient } from './compute/compute-client.js'
 import type { MicroBatch } from './compute/compute-messages.js'
 import { Prefetch } from './loader/prefetch.js'
@@ -34,6 +35,7 @@ export interface Preparation {
   readonly recipe: Recipe
   readonly recipeDigest: string
   readonly data: TrainingData
+  /** What is trained and travels. */
   readonly layout: ParameterLayout
   /** The whole flat weights vector, float32. */
   readonly vector: SharedArrayBuffer
@@ -66,9 +68,10 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
   const data = await openTrainingData(recipe.data, { seed: recipe.seed, inputSize, directory, expected: digests })
   try {
     const network = networkOf(recipe.model, data.classes.length)
-    const layout = layoutOf(network)
+    const layout = trainedPart(layoutOf(network))
+    const frozen = await findFrozen(recipe.model, network, directory)
     const vector = new SharedArrayBuffer(layout.size * Float32Array.BYTES_PER_ELEMENT)
-    const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: vector })
+    const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: vector, frozen })
     let probe: Probe = await compute.probe()
     log.info({ parameters: layout.size, tensorflow: compute.tensorflow, ...probe }, 'the engine is ready')
     const channels = channelsOf(recipe.model)

@@ -33,9 +33,10 @@ export function networkLines(network: Network): string[] {
 }
 
 function totals(network: Network, description: NetworkDescription): string[] {
-  const { parameters, statistics, macs, activationBytes, trainingBytes } = description
+  const { parameters, frozen, statistics, macs, activationBytes, trainingBytes } = description
+  const trained = frozen === 0 ? 'all trained' : `${count(parameters - frozen)} of them trained, ${count(frozen)} frozen`
   return [
-    `Total parameters: ${count(parameters)} (${bytes(parameters * 4)} as float32), all trained`,
+    `Total parameters: ${count(parameters)} (${bytes(parameters * 4)} as float32), ${trained}`,
     ...(statistics === 0 ? [] : [`Batch statistics besides: ${count(statistics)} values, moved by what micro-batches show, not trained`]),
     `Multiply-accumulates an image forward: ${count(macs)} (${giga(macs)})`,
     `Activations an image forward: ${count(activationBytes / 4)} values, ${bytes(activationBytes)}; in training, with their gradients, ${bytes(trainingBytes)}`,

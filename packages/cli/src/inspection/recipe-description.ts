@@ -2,6 +2,7 @@ import { describeNetwork } from '@lockstep/shared/models/description.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { coordinatorBytes, exchangedBytes, workerBytes, type ExchangedBytes } from '@lockstep/shared/models/memory.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
+import { trainedPart } from '@lockstep/shared/parameters/layout.js'
 import { recipeDigest, resolveRecipe } from '@lockstep/shared/recipe/load.js'
 import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
@@ -19,6 +20,8 @@ export interface RecipeDescription {
     inputSize: number
     classes: number
     parameters: number
+    /** Those of them that are not trained. */
+    frozen: number
     macs: number
     activationBytes: number
     trainingBytes: number
@@ -43,12 +46,12 @@ export async function describeRecipe(
 ): Promise<{ description: RecipeDescription; network: Network; resolved: ResolvedRecipe }> {
   const facts = await readDataFactsOrReason(recipe)
   const found = 'missing' in facts ? undefined : facts
-  const network = networkOf(recipe.model, found?.classes.length ?? ASSUMED_CLASSES)
+  const network = networkOf(recipe.model, found?.classes.length ?? (recipe.model.task === 'binary' ? 2 : ASSUMED_CLASSES))
   // without data only what does not depend on its size is used of this
   const resolved = resolveRecipe(recipe, found?.train ?? 1)
-  const { parameters, macs, activationBytes, trainingBytes } = describeNetwork(network)
+  const { parameters, frozen, macs, activationBytes, trainingBytes } = describeNetwork(network)
   const workers = Math.max(1, recipe.run.workers.count)
-  const measures = { network, layout: layoutOf(network), microBatch: recipe.batch.micro, leaves: resolved.leaves, workers }
+  const measures = { network, layout: trainedPart(layoutOf(network)), microBatch: recipe.batch.micro, leaves: resolved.leaves, workers }
   const steps = found === undefined ? (recipe.steps ?? null) : resolved.steps
   const description: RecipeDescription = {
     name: recipe.name,
@@ -58,6 +61,7 @@ export async function describeRecipe(
       inputSize: recipe.model.inputSize,
       classes: network.classes,
       parameters,
+      frozen,
       macs,
       activationBytes,
       trainingBytes,

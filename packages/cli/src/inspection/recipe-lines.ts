@@ -24,7 +24,7 @@ export function recipeLines(recipe: Recipe, description: RecipeDescription, reso
       'network',
       `${network.name}, ${network.inputShape.join('×')} input, ${count(network.classes)} classes${data.found ? '' : ' (assumed)'}`,
     ],
-    ['parameters', `${count(description.network.parameters)} (${bytes(description.network.parameters * 4)})`],
+    ['parameters', parametersLine(description.network)],
     ['MACs an image', count(description.network.macs)],
     [
       'activations',
@@ -80,9 +80,16 @@ function optimizerLine({ momentum, nesterov, weightDecay, decayOn, clipNorm }: R
   return `sgd, ${nesterov ? 'Nesterov ' : ''}momentum ${String(momentum)}, weight decay ${String(weightDecay)} on ${decayOn}${clipped}`
 }
 
-function initializationLine({ initialization }: Recipe): string {
+function parametersLine({ parameters, frozen }: RecipeDescription['network']): string {
+  const all = `${count(parameters)} (${bytes(parameters * 4)})`
+  return frozen === 0 ? all : `${all}: ${count(parameters - frozen)} (${bytes((parameters - frozen) * 4)}) trained, ${count(frozen)} frozen`
+}
+
+function initializationLine({ initialization, model }: Recipe): string {
   const { method, std, from, newHead } = initialization
   const random = method === 'normal' ? `normal, standard deviation ${String(std)}` : method
+  if (model.weights !== undefined)
+    return `everything before the head from ${model.weights}${model.trainable === false ? ', frozen' : ''}; the head ${random}`
   return from === undefined ? random : `from ${from}${newHead ? ' without its last layer' : ''}, the rest ${random}`
 }
 

@@ -52,7 +52,7 @@ function startedLine(event: Extract<TrainEvent, { type: 'started' }>): string {
     event.workers > event.leaves
       ? `; only ${String(event.leaves)} of them can compute at once: a step has ${plural(event.leaves, 'leaf', 'leaves')}`
       : ''
-  return `${shownPath(event.directory)}: ${from}, ${count(event.parameters)} parameters, ${plural(event.leaves, 'leaf', 'leaves')} a step; ${workers}${idle}`
+  return `${shownPath(event.directory)}: ${from}, ${count(event.parameters)} parameters${event.frozen === 0 ? '' : ` trained, ${count(event.frozen)} frozen`}, ${plural(event.leaves, 'leaf', 'leaves')} a step; ${workers}${idle}`
 }
 
 /** `loss 0.412 ▇▅▃▂▁ · top-1 91.2 % · rate 0.01 · 512 images/s · 1:20 left · 2 workers`, cut to the columns by leaving out what matters least. */

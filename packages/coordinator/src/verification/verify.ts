@@ -3,12 +3,13 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openCheckpoint, type Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { checkTransfer } from '@lockstep/shared/initialization/initial-weights.js'
 import { initialSchedule, type ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
 import { loadRecipe, recipeDigest, recipeText } from '@lockstep/shared/recipe/load.js'
 import { withDefaults } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { METRICS_FILE } from '../metrics/metrics-log.js'
-import { checkTransfer, describe, type Preparation } from '../preparation.js'
+import { describe, type Preparation } from '../preparation.js'
 import { RunDirectory } from '../run-directory/run-directory.js'
 import type { TrainEvent } from '../train-event.js'
 import { eventsOf } from '../train.js'
@@ -160,8 +161,7 @@ async function prepareReplay(plan: Plan, { folder, workers, emit, signal, onStep
       `the data set of ${plan.directory.path} has changed since it was trained on (digest ${described.dataDigest.slice(0, 12)}, was ${plan.dataDigest.slice(0, 12)}): put the old pictures back to verify it`,
     )
   }
-  if (checkpoint === null && recipe.initialization.from !== undefined)
-    await checkTransfer(recipe, recipe.initialization.from, described.network)
+  if (checkpoint === null) await checkTransfer(recipe, described.network)
   const directory = await RunDirectory.create({ name: recipe.name, path: join(folder, 'run') })
   await directory.lock()
   await directory.writeRecipe(recipeText(recipe))

@@ -22,7 +22,7 @@ export function checkArchitecture(layers: readonly ForeignLayer[], network: Netw
     if (what === undefined) return false
     ours.push({ name: layer.name, what })
   }
-  const theirs = describeTheirs(layers)
+  const theirs = describeTheirs(layers, network.task)
   for (let index = 0; index < Math.max(ours.length, theirs.length); index++) {
     const [own, their] = [ours[index], theirs[index]]
     if (own?.what === their?.what) continue
@@ -63,7 +63,7 @@ const PASSING = new Set(['InputLayer', 'Dropout', 'SpatialDropout2D'])
 /** Layers that are nothing but an activation: they count to the layer before. */
 const ACTIVATIONS: Readonly<Record<string, string>> = { ReLU: 'relu', Softmax: 'softmax' }
 
-function describeTheirs(layers: readonly ForeignLayer[]): Described[] {
+function describeTheirs(layers: readonly ForeignLayer[], task: Network['task']): Described[] {
   const described: { name: string; what: string; activation: string | undefined }[] = []
   for (const { className, name, config } of layers) {
     if (PASSING.has(className)) continue
@@ -74,7 +74,7 @@ function describeTheirs(layers: readonly ForeignLayer[]): Described[] {
   }
   // Ours yields logits, and the soft-max is part of the loss and of a prediction.
   const last = described.at(-1)
-  if (last?.activation === 'softmax') last.activation = 'linear'
+  if (last?.activation === 'softmax' || (last?.activation === 'sigmoid' && task === 'binary')) last.activation = 'linear'
   return described.map(({ name, what, activation }) => ({ name, what: activation === undefined ? what : `${what}, ${activation}` }))
 }
 

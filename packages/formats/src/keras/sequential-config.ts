@@ -17,7 +17,7 @@ const INPUT = 'input_1'
  */
 export function kerasLayers(network: Network): KerasLayer[] {
   const layers = network.layers.map((layer, index) => {
-    const described = describe(layer, index === network.layers.length - 1)
+    const described = describe(layer, index === network.layers.length - 1 ? (network.task === 'binary' ? 'sigmoid' : 'softmax') : undefined)
     if (described !== undefined) return { name: layer.name, ...described }
     throw new TrainError(
       'CHECKPOINT_MISMATCH',
@@ -51,7 +51,8 @@ function nameOf(network: Network): string {
   return network.name.replaceAll('-', '_')
 }
 
-function describe(layer: LayerSpec, last: boolean): Omit<KerasLayer, 'name'> | undefined {
+/** @param last what stands in the place of the last layer's own activation */
+function describe(layer: LayerSpec, last: 'softmax' | 'sigmoid' | undefined): Omit<KerasLayer, 'name'> | undefined {
   const order = { data_format: 'channels_last' }
   switch (layer.type) {
     case 'convolution': {
@@ -68,7 +69,7 @@ function describe(layer: LayerSpec, last: boolean): Omit<KerasLayer, 'name'> | u
     case 'globalAveragePooling':
       return { className: 'GlobalAveragePooling2D', config: order }
     case 'dense':
-      return { className: 'Dense', config: { units: layer.units, activation: last ? 'softmax' : layer.activation, use_bias: true } }
+      return { className: 'Dense', config: { units: layer.units, activation: last ?? layer.activation, use_bias: true } }
     case 'dropout':
       return { className: 'Dropout', config: { rate: layer.rate } }
     default:

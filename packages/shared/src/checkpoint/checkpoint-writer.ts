@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { invariant, TrainError } from '../errors/train-error.js'
-import { isStatistic, parameterFloats, type ParameterLayout } from '../parameters/layout.js'
+import { isStatistic, velocityFloats, type ParameterLayout } from '../parameters/layout.js'
 import type { UnsealedMetadata } from './metadata.js'
 import { encodeHeader } from './safetensors.js'
 
@@ -19,7 +19,7 @@ export const VELOCITY_PREFIX = 'velocity/'
 export interface StateBytes {
   /** The whole flat vector: parameters, then batch statistics. */
   readonly weights: readonly Uint8Array[]
-  /** The same without batch statistics, which have none. */
+  /** The same without batch statistics and frozen tensors, which have none. */
   readonly velocity: readonly Uint8Array[]
   /** UTF-8: schedule state and next step, as the caller serializes them. */
   readonly suffix: Uint8Array
@@ -53,10 +53,10 @@ export function digestState(state: StateBytes, each: (piece: Uint8Array) => void
   return { weightsDigest, stateDigest: hash.update(state.suffix).digest('hex') }
 }
 
-/** The header of a checkpoint: parameters and batch statistics by their names in layout order, then the parameters' velocities. */
+/** The header of a checkpoint: parameters and batch statistics by their names in layout order, then the velocities of those that are trained. */
 function headerOf(layout: ParameterLayout, metadata: UnsealedMetadata, digests: StateDigests, suffix: Uint8Array): Buffer {
   const velocity = layout.entries
-    .filter(({ kind }) => !isStatistic(kind))
+    .filter(({ kind, frozen }) => !isStatistic(kind) && frozen !== true)
     .map(({ name, shape }) => ({ name: VELOCITY_PREFIX + name, shape }))
   return encodeHeader([...layout.entries, ...velocity], {
     [METADATA_KEY]: JSON.stringify({ ...metadata, ...digests }),
@@ -102,7 +102,7 @@ function writeAside(
       writeFully(file, piece, at)
       at += piece.length
     })
-    const floats = layout.size + parameterFloats(layout)
+    const floats = layout.size + velocityFloats(layout)
     invariant(at - length === floats * Float32Array.BYTES_PER_ELEMENT, 'a state has as many floats as its layout')
     const header = headerOf(layout, metadata, digests, state.suffix)
     invariant(header.length === length, 'digests do not change the length of a header')

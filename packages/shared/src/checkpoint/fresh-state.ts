@@ -1,5 +1,5 @@
 import { initialSchedule } from '../optimizer/learning-rate.js'
-import { parameterFloats, type ParameterLayout } from '../parameters/layout.js'
+import { velocityFloats, type ParameterLayout } from '../parameters/layout.js'
 import type { Recipe } from '../recipe/schema.js'
 import type { StateBytes } from './checkpoint-writer.js'
 import { stateSuffix } from './state-suffix.js'
@@ -8,7 +8,7 @@ import { stateSuffix } from './state-suffix.js'
 export function freshState(layout: ParameterLayout, weights: Float32Array, learningRate: Recipe['learningRate']): StateBytes {
   return {
     weights: [new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength)],
-    velocity: zeros(parameterFloats(layout) * Float32Array.BYTES_PER_ELEMENT),
+    velocity: zeros(velocityFloats(layout) * Float32Array.BYTES_PER_ELEMENT),
     suffix: stateSuffix(initialSchedule(learningRate), 0),
   }
 }

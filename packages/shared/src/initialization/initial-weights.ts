@@ -3,26 +3,28 @@ import { Checkpoint, openCheckpoint, openTensorFile, type TensorFile } from '../
 import type { Network } from '../models/network.js'
 import type { ParameterEntry, ParameterLayout } from '../parameters/layout.js'
 import type { Recipe } from '../recipe/schema.js'
+import { planBase, requireNormalize } from './base-weights.js'
 import { planDepthTransfer, type TransferPlan, type TransferSource } from './depth-transfer.js'
 import { initializeParameter } from './parameters.js'
 
 /**
  * Version 0 of a recipe's weights, tensor after tensor: random, and from a checkpoint the layers that the VGG paper copies
- * (section 3.1.1).
+ * (section 3.1.1), or everything before the head (`model.weights`).
  * @param write told of every tensor of the layout, in its order; it may keep the values
  * @returns what was copied and what is random, or null when everything is random
  * @throws TrainError CHECKPOINT_INVALID, CHECKPOINT_MISMATCH; what `write` throws
  */
 export async function initialWeights(
-  recipe: Pick<Recipe, 'initialization' | 'seed'>,
+  recipe: Pick<Recipe, 'initialization' | 'seed' | 'model' | 'data'>,
   network: Network,
   layout: ParameterLayout,
   write: (entry: ParameterEntry, values: Float32Array) => void | Promise<void>,
 ): Promise<TransferPlan | null> {
   const { initialization, seed } = recipe
-  const source = initialization.from === undefined ? null : await openTransferSource(initialization.from)
+  const path = sourceOf(recipe)
+  const source = path === undefined ? null : await openTransferSource(path)
   try {
-    const plan = source === null ? null : planDepthTransfer(network, transferSource(source), { newHead: initialization.newHead })
+    const plan = source === null ? null : transferPlan(recipe, network, source)
     const copied = new Set(plan?.copied)
     for (const [index, entry] of layout.entries.entries()) {
       if (source !== null && copied.has(entry.name)) {
@@ -37,6 +39,30 @@ export async function initialWeights(
   } finally {
     await source?.close()
   }
+}
+
+/** The checkpoint that first weights come from. */
+function sourceOf({ model, initialization }: Pick<Recipe, 'initialization' | 'model'>): string | undefined {
+  return model.weights ?? initialization.from
+}
+
+/** A checkpoint that does not fit the network is found before anything is made. @throws TrainError CHECKPOINT_… */
+export async function checkTransfer(recipe: Recipe, network: Network): Promise<void> {
+  const path = sourceOf(recipe)
+  if (path === undefined) return
+  const source = await openTransferSource(path)
+  try {
+    transferPlan(recipe, network, source)
+  } finally {
+    await source.close()
+  }
+}
+
+function transferPlan(recipe: Pick<Recipe, 'initialization' | 'model' | 'data'>, network: Network, source: TensorFile): TransferPlan {
+  if (recipe.model.weights === undefined)
+    return planDepthTransfer(network, transferSource(source), { newHead: recipe.initialization.newHead })
+  if (source instanceof Checkpoint) requireNormalize(recipe, source)
+  return planBase(recipe.model, network, transferSource(source))
 }
 
 /**

@@ -12,6 +12,8 @@ export interface NetworkRow {
   readonly parameters: number
   /** Values of batch statistics, which are not trained. */
   readonly statistics: number
+  /** Its parameters and batch statistics stay as they are. */
+  readonly frozen: boolean
   /** The layers whose outputs it takes. */
   readonly inputs: readonly string[]
   /** Multiply-accumulates an image forward: those of convolutions and dense layers. */
@@ -24,11 +26,13 @@ export interface NetworkDescription {
   /** The input first, then every layer. */
   readonly rows: readonly NetworkRow[]
   readonly parameters: number
+  /** Those of `parameters` that stay as they are. */
+  readonly frozen: number
   readonly statistics: number
   readonly macs: number
   /** One image forward: the input and the output of every layer but flatten and dropout. */
   readonly activationBytes: number
-  /** One image forward and backward: every activation and its gradient, so twice `activationBytes`. */
+  /** One image forward and backward: every activation and, from the first trained layer on, its gradient. Without frozen layers twice `activationBytes`. */
   readonly trainingBytes: number
 }
 
@@ -45,6 +49,7 @@ export function describeNetwork(network: Network): NetworkDescription {
     outputShape: network.inputShape,
     parameters: 0,
     statistics: 0,
+    frozen: shapesOf(network)[0]?.layer.trainable === false,
     inputs: [],
     macs: 0,
     activationBytes: elementsOf(network.inputShape) * FLOAT_BYTES,
@@ -55,10 +60,11 @@ export function describeNetwork(network: Network): NetworkDescription {
   return {
     rows,
     parameters: total((row) => row.parameters),
+    frozen: total((row) => (row.frozen ? row.parameters : 0)),
     statistics: total((row) => row.statistics),
     macs: total((row) => row.macs),
     activationBytes,
-    trainingBytes: 2 * activationBytes,
+    trainingBytes: activationBytes + total((row) => (row.frozen ? 0 : row.activationBytes)),
   }
 }
 
@@ -75,6 +81,7 @@ function rowOf({ layer, output, kernel, tensors }: LayerShapes, inputs: readonly
     outputShape: output,
     parameters: sizeOf(false),
     statistics: sizeOf(true),
+    frozen: layer.trainable === false,
     inputs,
     macs: kernelSize * positions,
     activationBytes: inPlace ? 0 : elementsOf(output) * FLOAT_BYTES,

@@ -9,6 +9,12 @@ export type VggName = (typeof VGG_NAMES)[number]
 export type ResnetName = (typeof RESNET_NAMES)[number]
 export type Family = 'vgg' | 'alexnet' | 'resnet' | 'small-cnn'
 
+/** A layer of a head that a recipe lists itself; the last one, `predictions`, is the data's. */
+export type HeadLayer =
+  | { readonly type: 'flatten' | 'globalAveragePooling' }
+  | { readonly type: 'dropout'; readonly rate: number }
+  | { readonly type: 'dense'; readonly units: number; readonly activation: 'relu' | 'linear' }
+
 /** The part of a recipe that names a network; keys that only some networks have are left out where they say nothing new. */
 export interface ModelOptions {
   readonly name: ModelName
@@ -17,7 +23,16 @@ export interface ModelOptions {
   readonly channels?: 1 | 3 | undefined
   readonly fullyConnected: readonly number[]
   readonly dropout: number
-  readonly head: 'flatten' | 'globalAveragePooling'
+  /** Listed: these layers stand in the place of `fullyConnected` and `dropout`, which are empty then. */
+  readonly head: 'flatten' | 'globalAveragePooling' | readonly HeadLayer[]
+  /** binary: one unit for two classes. Left out: one a class. */
+  readonly task?: 'classes' | 'binary' | undefined
+  /** A checkpoint that everything before the head comes from. */
+  readonly weights?: string | undefined
+  /** SHA-256 over the values that are not trained, hex. */
+  readonly weightsDigest?: string | undefined
+  /** false: what comes from `weights` stays as it is. */
+  readonly trainable?: boolean | undefined
   readonly batchNormalization?: boolean | undefined
   readonly squeezeExcitation?: number | undefined
   readonly groups?: 1 | 2 | undefined
@@ -29,7 +44,7 @@ export interface FamilyDefaults {
   readonly channels: 1 | 3
   readonly fullyConnected: readonly number[]
   readonly dropout: number
-  readonly head: ModelOptions['head']
+  readonly head: 'flatten' | 'globalAveragePooling'
   readonly batchNormalization: boolean
   readonly groups: 1 | 2
   /** The smallest input of which something is left for the head, pixels, and why. */
@@ -72,9 +87,21 @@ export function channelsOf({ name, channels }: Pick<ModelOptions, 'name' | 'chan
   return channels ?? familyDefaults(name).channels
 }
 
-/** Whether the network normalizes over micro-batches. */
-export function normalizesBatches({ name, batchNormalization }: Pick<ModelOptions, 'name' | 'batchNormalization'>): boolean {
-  return batchNormalization ?? familyDefaults(name).batchNormalization
+/** Whether the network normalizes over micro-batches when it is trained. */
+export function normalizesBatches(model: Pick<ModelOptions, 'name' | 'batchNormalization' | 'trainable'>): boolean {
+  const { name, batchNormalization, trainable } = model
+  return trainable !== false && (batchNormalization ?? familyDefaults(name).batchNormalization)
+}
+
+/** Whether a recipe lists the layers of the head. */
+export function isListed(head: ModelOptions['head'] | undefined): head is readonly HeadLayer[] {
+  return Array.isArray(head)
+}
+
+/** The same, as a recipe holds it. */
+export type CompleteModel = Omit<ModelOptions, 'fullyConnected' | 'head'> & {
+  readonly fullyConnected: number[]
+  readonly head: 'flatten' | 'globalAveragePooling' | HeadLayer[]
 }
 
 type Given = Pick<ModelOptions, 'name' | 'width'> & { readonly [Key in keyof ModelOptions]?: ModelOptions[Key] | undefined }
@@ -83,17 +110,23 @@ type Given = Pick<ModelOptions, 'name' | 'width'> & { readonly [Key in keyof Mod
  * Fills in what the network of this name is where nothing else is said. Options that not all networks have stay away where they
  * say what is so anyway, so that a recipe has one form, and one digest.
  */
-export function withModelDefaults(given: Given): Omit<ModelOptions, 'fullyConnected'> & { readonly fullyConnected: number[] } {
-  const defaults = familyDefaults(given.name)
+export function withModelDefaults(given: Given): CompleteModel {
+  const family = familyDefaults(given.name)
+  // A head that is listed needs neither.
+  const defaults = Array.isArray(given.head) ? { ...family, fullyConnected: [], dropout: 0 } : family
   const { name, width, channels, batchNormalization, squeezeExcitation, groups } = given
   return {
     ...{ name, width, inputSize: given.inputSize ?? defaults.inputSize },
     ...{ fullyConnected: [...(given.fullyConnected ?? defaults.fullyConnected)], dropout: given.dropout ?? defaults.dropout },
-    head: given.head ?? defaults.head,
+    head: isListed(given.head) ? [...given.head] : (given.head ?? defaults.head),
     ...(channels === undefined || channels === defaults.channels ? {} : { channels }),
     ...(batchNormalization === undefined || batchNormalization === defaults.batchNormalization ? {} : { batchNormalization }),
     ...(squeezeExcitation === undefined ? {} : { squeezeExcitation }),
     ...(groups === undefined || groups === defaults.groups ? {} : { groups }),
+    ...(given.task === 'binary' ? { task: given.task } : {}),
+    ...(given.weights === undefined ? {} : { weights: given.weights }),
+    ...(given.weightsDigest === undefined ? {} : { weightsDigest: given.weightsDigest }),
+    ...(given.trainable === false ? { trainable: false } : {}),
   }
 }
 
@@ -117,6 +150,7 @@ export function modelProblems(model: ModelOptions): ModelProblem[] {
       'inputSize',
       `${String(inputSize)} pixels are too few for ${smallestInputReason} of ${name}; use ${String(smallestInput)} or more`,
     )
+  problems.push(...headProblems(model))
   if (family === 'resnet') {
     if (fullyConnected.length > 0) refuse('fullyConnected', `${name} has no hidden fully connected layers; leave it out`)
     if (dropout > 0) refuse('dropout', `${name} has no hidden fully connected layer to drop units after; leave it out`)
@@ -126,5 +160,22 @@ export function modelProblems(model: ModelOptions): ModelProblem[] {
     refuse('batchNormalization', `${name} has none; leave it out, or take a vgg or resnet`)
   }
   if (family !== 'alexnet' && model.groups !== undefined) refuse('groups', `only alexnet has groups, not ${name}; leave it out`)
+  return problems
+}
+
+function headProblems({ head, fullyConnected, dropout, weights, trainable }: ModelOptions): ModelProblem[] {
+  const problems: ModelProblem[] = []
+  const refuse = (key: keyof ModelOptions, why: string): void => {
+    problems.push({ key, message: `model.${key}: ${why}` })
+  }
+  if (isListed(head)) {
+    const joints = head.filter(({ type }) => type === 'flatten' || type === 'globalAveragePooling')
+    if (joints.length !== 1 || joints[0] !== head[0])
+      refuse('head', 'it starts with {type: flatten} or {type: globalAveragePooling}, and has one of them; then dense and dropout')
+    if (fullyConnected.length > 0) refuse('fullyConnected', 'model.head lists its layers; leave it out')
+    if (dropout > 0) refuse('dropout', 'model.head lists its layers; leave it out, and put {type: dropout, rate: …} into model.head')
+  }
+  if (trainable === false && weights === undefined)
+    refuse('trainable', 'random weights that are never trained are of no use; give model.weights, a checkpoint, or leave it out')
   return problems
 }

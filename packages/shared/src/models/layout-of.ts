@@ -12,17 +12,20 @@ const TENSOR_NAMES: Record<ParameterEntry['kind'], string> = {
   movingVariance: 'moving_variance',
 }
 
-/** The flat vector of a network: kernel and bias, or gamma and beta, of every layer in network order, then all batch statistics. */
+/** All tensors of a network as one flat vector, trained or not: kernel and bias, or gamma and beta, of every layer in network order, then all batch statistics. */
 export function layoutOf(network: Network): ParameterLayout {
   const tensors = shapesOf(network).flatMap(({ layer, tensors: own }) =>
-    own.map(({ kind, shape }) => ({ name: `${layer.name}/${TENSOR_NAMES[kind]}`, shape, kind })),
+    own.map(({ kind, shape }) => ({
+      ...{ name: `${layer.name}/${TENSOR_NAMES[kind]}`, shape, kind },
+      ...(layer.trainable === false ? { frozen: true as const } : {}),
+    })),
   )
   const ordered = [...tensors.filter(({ kind }) => !isStatistic(kind)), ...tensors.filter(({ kind }) => isStatistic(kind))]
   let end = 0
-  const entries = ordered.map(({ name, shape, kind }): ParameterEntry => {
+  const entries = ordered.map(({ shape, ...tensor }): ParameterEntry => {
     const [offset, size] = [end, elementsOf(shape)]
     end += size
-    return { name, shape, offset, size, kind }
+    return { ...tensor, shape, offset, size }
   })
   return { entries, size: end }
 }

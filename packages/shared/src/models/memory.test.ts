@@ -29,7 +29,7 @@ describe('memory estimates', () => {
 
   it('keep VGG-16 with two workers under 6 GB a worker and 4.5 GB for the coordinator', () => {
     expect(workerBytes({ ...options, workers: 2 })).toBeLessThan(6e9)
-    expect(coordinatorBytes({ layout, leaves: 8, workers: 2 })).toBeLessThan(4.5e9)
+    expect(coordinatorBytes({ network, layout, leaves: 8, workers: 2 })).toBeLessThan(4.5e9)
   })
 
   it.each([

@@ -8,6 +8,7 @@ import { elementsOf } from './shapes.js'
 /** Estimates for `--dry-run`: what a run will take before anything is started. Bytes throughout; docs/ holds the same formulas. */
 export interface MemoryOptions {
   readonly network: Network
+  /** What is trained and travels. */
   readonly layout: ParameterLayout
   /** Samples of a micro-batch. */
   readonly microBatch: number
@@ -26,14 +27,15 @@ const INPUT_BATCHES = 3
 
 /**
  * Peak of a process that computes gradients and nothing else:
- *   base + weights (4·P) + gradients (4·P) + the largest tensor once more, being read back (4·p)
+ *   base + weights (4 bytes each, frozen ones too) + gradients (4·P, of what is trained) + the largest tensor once more, being read back (4·p)
  *   + micro-batch · (activations and their gradients of an image).
  * Against measurements of one thread with the allocator settings of a worker, in MB, estimate / measured: VGG-D 224 px
  * micro-batch 1: 2410 / 2206, 4: 2776 / 2843, 8: 3264 / 3023, 16: 4239 / 3806; VGG-A 224 px 8: 2828 / 2669, 112 px 32: 1823 / 1622.
  */
 export function engineBytes({ network, layout, microBatch }: Pick<MemoryOptions, 'network' | 'layout' | 'microBatch'>): number {
   const largest = layout.entries.reduce((max, entry) => Math.max(max, entry.size), 0)
-  return ENGINE_BASE_BYTES + (2 * layout.size + largest) * FLOAT_BYTES + microBatch * describeNetwork(network).trainingBytes
+  const { parameters, statistics, trainingBytes } = describeNetwork(network)
+  return ENGINE_BASE_BYTES + (parameters + statistics + layout.size + largest) * FLOAT_BYTES + microBatch * trainingBytes
 }
 
 /**
@@ -53,12 +55,14 @@ export function workerBytes(options: MemoryOptions): number {
 
 /**
  * Peak of the coordinator with its averager:
- *   base + weights and velocity, committed and provisional (4 vectors of 4·P)
+ *   base + frozen weights (4 bytes each) + weights and velocity, committed and provisional (4 vectors of 4·P)
  *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first).
  */
-export function coordinatorBytes({ layout, leaves, workers }: Pick<MemoryOptions, 'layout' | 'leaves' | 'workers'>): number {
+export function coordinatorBytes({ network, layout, leaves, workers }: Omit<MemoryOptions, 'microBatch'>): number {
   const waiting = Math.min(workers, leaves) - 1
-  return COORDINATOR_BASE_BYTES + (4 + waiting) * layout.size * FLOAT_BYTES
+  const { parameters, statistics } = describeNetwork(network)
+  const frozen = parameters + statistics - layout.size
+  return COORDINATOR_BASE_BYTES + (frozen + (4 + waiting) * layout.size) * FLOAT_BYTES
 }
 
 /** What travels in one step between the averager and all workers, over the network or through shared memory. */

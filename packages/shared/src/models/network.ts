@@ -2,6 +2,7 @@ import { invariant, TrainError } from '../errors/train-error.js'
 import type { Recipe } from '../recipe/schema.js'
 import { alexNetwork } from './alexnet.js'
 import { familyOf, modelProblems } from './families.js'
+import { baseLayers } from './head.js'
 import { residualNetwork } from './resnet.js'
 import { smallNetwork } from './small-cnn.js'
 import { vggNetwork } from './vgg.js'
@@ -12,6 +13,8 @@ interface Layer {
   readonly name: string
   /** The layers whose outputs it takes, by name; `input` is the picture. They stand before it. Default: the layer before. */
   readonly inputs?: readonly string[]
+  /** false: its parameters and batch statistics stay as they are. All such layers stand before all others. */
+  readonly trainable?: false
 }
 
 export interface ConvolutionSpec extends Layer {
@@ -96,6 +99,8 @@ export interface Network {
   /** [height, width, channels]. */
   readonly inputShape: readonly [number, number, number]
   readonly classes: number
+  /** The last layer has one unit, the logit of the second of two classes: binary cross-entropy after a sigmoid. Left out: one a class. */
+  readonly task?: 'binary'
   /** The index in here is the `layer` of the counters of random numbers. */
   readonly layers: readonly LayerSpec[]
 }
@@ -117,6 +122,16 @@ export function networkOf(model: Recipe['model'], classes: number): Network {
   invariant(classes >= 1, 'a network has at least one class')
   const problem = modelProblems(model)[0]
   if (problem !== undefined) throw new TrainError('RECIPE_INVALID', `${problem.message}.`)
+  if (model.task === 'binary' && classes !== 2)
+    throw new TrainError('RECIPE_INVALID', `model.task: binary tells two classes apart, the data has ${String(classes)}; leave it out.`)
+  const built = familyNetwork(model, classes)
+  const network: Network = model.task === 'binary' ? { ...built, task: model.task } : built
+  if (model.trainable !== false) return network
+  const frozen = new Set<LayerSpec>(baseLayers(model, classes, network.layers))
+  return { ...network, layers: network.layers.map((layer) => (frozen.has(layer) ? { ...layer, trainable: false } : layer)) }
+}
+
+function familyNetwork(model: Recipe['model'], classes: number): Network {
   switch (familyOf(model.name)) {
     case 'vgg':
       return vggNetwork(model, classes)

@@ -12,6 +12,8 @@ export interface ParameterEntry {
   /** Elements: the product of `shape`. */
   readonly size: number
   readonly kind: 'kernel' | 'bias' | 'gamma' | 'beta' | 'movingMean' | 'movingVariance'
+  /** It stays as it is: no gradient, no velocity, and it does not travel. */
+  readonly frozen?: true
 }
 
 export interface ParameterLayout {
@@ -28,6 +30,31 @@ export function isStatistic(kind: ParameterEntry['kind']): boolean {
 /** Elements of all parameters: batch statistics stand after them, at the end of the vector. */
 export function parameterFloats({ entries }: Pick<ParameterLayout, 'entries'>): number {
   return entries.reduce((sum, { kind, size }) => (isStatistic(kind) ? sum : sum + size), 0)
+}
+
+/** Elements that have a velocity: those of all parameters that are trained. */
+export function velocityFloats({ entries }: Pick<ParameterLayout, 'entries'>): number {
+  return parameterFloats(trainedPart({ entries, size: 0 }))
+}
+
+/** The vector of what is trained, which gradients and weights travel as: the same tensors in the same order without the frozen ones. */
+export function trainedPart({ entries }: ParameterLayout): ParameterLayout {
+  return packed(entries.filter(({ frozen }) => frozen !== true))
+}
+
+/** The vector of what is not trained. */
+export function frozenPart({ entries }: ParameterLayout): ParameterLayout {
+  return packed(entries.filter(({ frozen }) => frozen === true))
+}
+
+function packed(entries: readonly ParameterEntry[]): ParameterLayout {
+  let size = 0
+  const moved = entries.map((entry) => {
+    const offset = size
+    size += entry.size
+    return { ...entry, offset }
+  })
+  return { entries: moved, size }
 }
 
 /** Elements of a chunk of a slice: 1 MiB of float32. gRPC over HTTP/2 is fastest with messages of 1 to 4 MiB. */

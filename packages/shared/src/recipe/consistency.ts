@@ -12,6 +12,7 @@ export function inconsistencies(recipe: Recipe): RecipeProblem[] {
     ...lengthProblems(recipe),
     ...sizeProblems(recipe),
     ...optimizerProblems(recipe),
+    ...sourceProblems(recipe),
     ...scheduleProblems(recipe),
     ...runProblems(recipe),
   ]
@@ -106,6 +107,11 @@ function sizeProblems({ model, data, evaluation }: Recipe): RecipeProblem[] {
 function optimizerProblems({ optimizer }: Recipe): RecipeProblem[] {
   if (!optimizer.nesterov || optimizer.momentum > 0) return []
   return [problem(['optimizer', 'nesterov'], 'optimizer.nesterov needs a momentum above 0, such as 0.9: without one it changes nothing')]
+}
+
+function sourceProblems({ model, initialization }: Recipe): RecipeProblem[] {
+  if (model.weights === undefined || initialization.from === undefined) return []
+  return [onKey(['initialization', 'from'], 'model.weights and initialization.from both say where weights come from: keep one of them')]
 }
 
 function scheduleProblems({ learningRate }: Recipe): RecipeProblem[] {

@@ -16,7 +16,14 @@ export interface JsonSchema {
 
 /** The JSON Schema that editors complete recipes from; the same as packages/shared/recipe.schema.json. */
 export function recipeJsonSchema(): Record<string, unknown> {
-  return { title: 'Lockstep recipe', ...z.toJSONSchema(recipeSchema, { io: 'input' }) }
+  const schema = z.toJSONSchema(recipeSchema, {
+    io: 'input',
+    override: ({ jsonSchema, path }) => {
+      // `base` does for `name`
+      if (path.join('.') === 'properties.model') jsonSchema.required = jsonSchema.required?.filter((key) => key !== 'name') ?? []
+    },
+  })
+  return { title: 'Lockstep recipe', ...schema }
 }
 
 let cached: JsonSchema | undefined

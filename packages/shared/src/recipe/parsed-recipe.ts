@@ -129,9 +129,10 @@ function place(file: string, lines: LineCounter, offset: number): string {
 }
 
 function absolutePaths(recipe: Recipe, base: string): Recipe {
-  const { data, initialization } = recipe
+  const { model, data, initialization } = recipe
   return {
     ...recipe,
+    model: model.weights === undefined ? model : { ...model, weights: resolve(base, model.weights) },
     data: {
       ...data,
       train: resolve(base, data.train),

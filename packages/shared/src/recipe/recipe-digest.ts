@@ -4,14 +4,17 @@ import type { Recipe } from './schema.js'
 
 /**
  * SHA-256 (hex) over what a recipe computes: canonical JSON of everything but `run`, `name` and paths. The digest of the data
- * speaks for the data's paths, the weights themselves for `initialization.from`, of which only "there is one" counts.
+ * speaks for the data's paths, the weights themselves for `initialization.from` and `model.weights`, of which only "there is one" counts;
+ * those that are not trained have a digest in the recipe.
  */
 export function recipeDigest(recipe: Recipe): string {
-  const { name: _name, run: _run, data, initialization, ...rest } = withDefaults(recipe)
+  const { name: _name, run: _run, model, data, initialization, ...rest } = withDefaults(recipe)
   const { train: _train, validation, ...pictures } = data
   const { from, ...first } = initialization
+  const { weights, ...network } = model
   const computed = {
     ...rest,
+    model: { ...network, ...(weights === undefined ? {} : { weights: true }) },
     data: { ...pictures, validation: typeof validation === 'string' ? 'folder' : validation },
     initialization: { ...first, from: from !== undefined },
   }

@@ -50,16 +50,21 @@ export function resolveRecipe(recipe: Recipe, trainSize: number): ResolvedRecipe
 
 /** The defaults that depend on other keys, written out. What a run stores has been through this. */
 export function withDefaults(recipe: Recipe): Recipe {
-  const { model, data, evaluation, initialization } = recipe
+  const { model, data, evaluation } = recipe
   const shortSide = data.augment.shortSide ?? model.inputSize
   const middle = Array.isArray(shortSide) ? Math.round((shortSide[0] + shortSide[1]) / 2) : shortSide
-  const normalize = data.normalize ?? (initialization.method === 'normal' ? 'mean' : 'meanAndStd')
+  const normalize = normalizeOf(recipe)
   const every = evaluation.everySteps === undefined && evaluation.everyEpochs === undefined ? { everyEpochs: 1 } : {}
   return {
     ...recipe,
     data: { ...data, normalize, augment: { ...data.augment, shortSide } },
     evaluation: { ...evaluation, ...every, scales: evaluation.scales ?? [middle] },
   }
+}
+
+/** How pictures are turned into numbers. */
+export function normalizeOf({ data, initialization }: Pick<Recipe, 'data' | 'initialization'>): 'mean' | 'meanAndStd' {
+  return data.normalize ?? (initialization.method === 'normal' ? 'mean' : 'meanAndStd')
 }
 
 /** Rounded up; a product like 0.1 × 30 that misses a whole number by rounding alone counts as that number. */

@@ -10,11 +10,23 @@ export const EVALUATION_PROTOCOLS = ['center', 'dense', 'multi-crop', 'dense+mul
 
 const positive = z.int().positive()
 
-export const modelSchema = z
+const headLayerSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('flatten') }),
+  z.strictObject({ type: z.literal('globalAveragePooling') }),
+  z.strictObject({ type: z.literal('dropout'), rate: z.number().gt(0).lt(1).describe('Share of units dropped.') }),
+  z.strictObject({
+    type: z.literal('dense'),
+    units: positive,
+    activation: z.enum(['relu', 'linear']).default('relu').describe('What its outputs go through.'),
+  }),
+])
+
+const givenModelSchema = z
   .strictObject({
     name: z
       .enum(MODEL_NAMES)
       .describe('The network: a configuration of the VGG paper or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E), or another.'),
+    base: z.enum(MODEL_NAMES).optional().describe('The same as name, where weights come from elsewhere.'),
     width: z.number().positive().max(16).default(1).describe('Multiplier of the channels of every convolution.'),
     inputSize: positive
       .max(4096)
@@ -35,9 +47,35 @@ export const modelSchema = z
       .optional()
       .describe('Share of units dropped after each hidden fully connected layer. Default: 0.5; small-cnn 0.2. A resnet has none.'),
     head: z
-      .enum(['flatten', 'globalAveragePooling'])
+      .union([z.enum(['flatten', 'globalAveragePooling']), z.array(headLayerSchema).min(1)])
       .optional()
-      .describe('What stands between the convolutions and the fully connected layers. Default: flatten; resnet globalAveragePooling.'),
+      .describe(
+        'What stands between the convolutions and the fully connected layers, or a list of all layers of the head but the last, whose units are the classes. Default: flatten; resnet globalAveragePooling.',
+      ),
+    task: z
+      .enum(['classes', 'binary'])
+      .optional()
+      .describe(
+        'classes: a unit each, soft-max and cross-entropy. binary: one sigmoid unit and binary cross-entropy, for two classes. Default: classes.',
+      ),
+    weights: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A checkpoint that everything before the head starts from; the head is new. Relative to the recipe.'),
+    weightsDigest: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, 'give a SHA-256 in hexadecimal')
+      .optional()
+      .describe('SHA-256 of the frozen values, which the file in weights must have. A run fills it in.'),
+    includeTop: z
+      .literal(false)
+      .optional()
+      .describe('As Keras has it: the head of the checkpoint in weights is left out. That is always so.'),
+    trainable: z
+      .boolean()
+      .optional()
+      .describe('false: what comes from weights stays as it is, and only the head is trained and travels. Default: true.'),
     batchNormalization: z
       .boolean()
       .optional()
@@ -48,7 +86,19 @@ export const modelSchema = z
     groups: z.literal([1, 2]).optional().describe('alexnet: groups of convolutions 2, 4 and 5. Default: 2, as published.'),
   })
   .describe('The network. Its classes come from the data set.')
+  .refine(({ base }) => base === undefined, { path: ['base'], message: 'name and base mean the same; keep one of them' })
   .transform(withModelDefaults)
+
+type Named = z.input<typeof givenModelSchema>
+type GivenModel = Omit<Named, 'name'> & { name?: Named['name'] | undefined }
+
+/** `base` is another word for `name`: transfer learning speaks of a base. */
+export const modelSchema = z.preprocess((given: GivenModel): unknown => {
+  const wrong: unknown = given
+  if (typeof wrong !== 'object' || wrong === null || !('base' in given) || 'name' in given) return given
+  const { base, ...rest } = given
+  return { name: base, ...rest }
+}, givenModelSchema)
 
 const shortSideSchema = z
   .union([positive, z.tuple([positive, positive])])

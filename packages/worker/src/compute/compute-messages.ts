@@ -9,8 +9,10 @@ export interface ComputeSetup {
   readonly recipe: Recipe
   /** Number of classes. */
   readonly classes: number
-  /** The whole flat weights vector, float32, written by the main thread. */
+  /** The flat vector of all weights that are trained, float32, written by the main thread. */
   readonly weights: SharedArrayBuffer
+  /** The flat vector of what is not trained, float32; left out where everything is. */
+  readonly frozen?: SharedArrayBuffer | undefined
 }
 
 /** A micro-batch as it travels to the compute thread; `images` and `labels` are transferred. */

@@ -1,6 +1,7 @@
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
+import { trainedPart } from '@lockstep/shared/parameters/layout.js'
 import { isDense } from '@lockstep/shared/sampling/evaluation-views.js'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -21,9 +22,10 @@ const setup = workerData as ComputeSetup
 
 const { recipe } = setup
 const network = networkOf(recipe.model, setup.classes)
-const layout = layoutOf(network)
+const layout = trainedPart(layoutOf(network))
 const { labelSmoothing } = recipe.loss
 const engine = await Engine.create({ network, layout, seed: recipe.seed, globalBatch: recipe.batch.global, labelSmoothing })
+if (setup.frozen !== undefined) engine.setFrozen(new Float32Array(setup.frozen))
 const arena = Arena.create()
 const accumulators = new Accumulators(arena, layout.size)
 const weights = new Float32Array(setup.weights)

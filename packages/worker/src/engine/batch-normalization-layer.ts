@@ -14,7 +14,7 @@ export interface BatchNormalizationLayer extends layers.Layer {
   takeMoments(): BatchMoments | undefined
 }
 
-/** Weights in the order of Keras: gamma, beta, moving mean, moving variance. The last two have no gradient. */
+/** Weights in the order of Keras: gamma, beta, moving mean, moving variance. The last two have no gradient. One that is not trained always infers. */
 export function batchNormalizationLayer(tf: TensorFlow, spec: BatchNormalizationSpec): BatchNormalizationLayer {
   const normalization = new BatchNormalization(tf, spec)
 
@@ -46,7 +46,7 @@ export function batchNormalizationLayer(tf: TensorFlow, spec: BatchNormalization
       invariant(this.#variables !== undefined, `${this.name} was built`)
       const { gamma, beta, movingMean, movingVariance } = this.#variables
       const weights = { gamma: gamma.read(), beta: beta.read(), movingMean: movingMean.read(), movingVariance: movingVariance.read() }
-      if (kwargs.training !== true) return normalization.infer(single(inputs), weights)
+      if (kwargs.training !== true || spec.trainable === false) return normalization.infer(single(inputs), weights)
       return normalization.train(single(inputs), weights, (moments) => {
         tf.dispose([this.#moments?.mean, this.#moments?.variance].filter((tensor) => tensor !== undefined))
         this.#moments = moments

@@ -25,7 +25,7 @@ export class BatchStatistics {
     this.#tf = tf
     const byName = new Map(layers.map((layer) => [layer.name, layer]))
     this.#statistics = layout.entries.flatMap((entry) => {
-      if (entry.kind !== 'movingMean' && entry.kind !== 'movingVariance') return []
+      if (entry.frozen === true || (entry.kind !== 'movingMean' && entry.kind !== 'movingVariance')) return []
       const layer = byName.get(entry.name.slice(0, entry.name.lastIndexOf('/')))
       invariant(layer !== undefined, `${entry.name} belongs to a normalization`)
       return [{ entry, layer, moment: entry.kind === 'movingMean' ? 'mean' : 'variance', old: new Float32Array(entry.size) } as const]

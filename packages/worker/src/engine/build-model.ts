@@ -16,7 +16,7 @@ export interface BuiltModel {
   readonly model: LayersModel
   /** Dropout layers with their index in Network.layers. */
   readonly dropouts: readonly { readonly layer: KeyedDropout; readonly index: number }[]
-  /** In network order. */
+  /** Those that are trained, in network order. */
   readonly normalizations: readonly BatchNormalizationLayer[]
 }
 
@@ -42,7 +42,7 @@ export function buildModel(tf: TensorFlow, network: Network): BuiltModel {
       layer = dropout
     } else if (spec.type === 'batchNormalization') {
       const normalization = batchNormalizationLayer(tf, spec)
-      normalizations.push(normalization)
+      if (spec.trainable !== false) normalizations.push(normalization)
       layer = normalization
     } else {
       layer = layerOf(tf, shapes, names[0] === INPUT)

@@ -1,18 +1,21 @@
 import type { LayersModel, Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-node-gpu'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
+import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { INPUT, inputsOf, type Network } from '@lockstep/shared/models/network.js'
 import { elementsOf } from '@lockstep/shared/models/shapes.js'
-import { isStatistic, type ParameterEntry, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import { frozenPart, isStatistic, type ParameterEntry, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { resultOf, type Batch, type BatchResult, type OnSample } from './batch.js'
 import { buildModel, type BuiltModel } from './build-model.js'
 import { BatchStatistics } from './batch-statistics.js'
 import { DenseForward } from './dense-forward.js'
 import { fillDropoutMask } from './dropout-mask.js'
+import { FrozenBase } from './frozen-base.js'
 import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
 import { writeVariable } from './weight-writer.js'
 
 export interface EngineOptions {
   readonly network: Network
+  /** What {@link Engine.setWeights} brings: what is trained, or all of the network where nothing is. */
   readonly layout: ParameterLayout
   readonly seed: number
   /** B: gradients are those of (1/B)·Σ loss. */
@@ -34,6 +37,10 @@ export class Engine {
   readonly #statistics: BatchStatistics
   /** One an entry of the layout, in its order. */
   readonly #variables: readonly Variable[]
+  /** Those of parameters that have a gradient. */
+  readonly #trained: readonly Variable[]
+  /** What stands before the first layer that is trained. */
+  readonly #base: FrozenBase | undefined
   /** Made when a whole picture is first asked for. */
   #dense: DenseForward | undefined
 
@@ -44,6 +51,8 @@ export class Engine {
     this.#dropouts = built.dropouts
     this.#statistics = new BatchStatistics(tf, built.normalizations, options.layout)
     this.#variables = variablesOf(tf, built.model, options.layout)
+    this.#trained = this.#variables.filter((_, index) => hasGradient(options.layout.entries[index]))
+    this.#base = FrozenBase.of(tf, options.network, built.model)
   }
 
   /**
@@ -61,19 +70,29 @@ export class Engine {
    * @param flat as long as the layout; may be a view of a SharedArrayBuffer
    */
   setWeights(flat: Float32Array): void {
-    invariant(flat.length === this.#options.layout.size, 'the weights are as long as the layout')
-    this.#options.layout.entries.forEach((entry, index) => {
-      const variable = this.#variables[index]
+    this.#write(this.#options.layout, this.#variables, flat)
+    this.#statistics.set(flat)
+  }
+
+  /** Copies what is not trained into the network, once. @param flat the flat vector of its frozen tensors */
+  setFrozen(flat: Float32Array): void {
+    const layout = frozenPart(layoutOf(this.#options.network))
+    this.#write(layout, variablesOf(this.#tf, this.#model, layout), flat)
+  }
+
+  #write({ entries, size }: ParameterLayout, variables: readonly Variable[], flat: Float32Array): void {
+    invariant(flat.length === size, 'the weights are as long as the layout')
+    entries.forEach((entry, index) => {
+      const variable = variables[index]
       invariant(variable !== undefined, 'every parameter has a variable')
       writeVariable(this.#tf, variable, flat.subarray(entry.offset, entry.offset + entry.size))
     })
-    this.#statistics.set(flat)
   }
 
   /**
    * The gradient of (1/B)·Σ loss over the samples of a micro-batch, with dropout and the micro-batch's own mean and variance; of
    * batch statistics, in the place of a gradient, their new values as this micro-batch has them.
-   * @param sink called once an entry, in layout order; its values are valid during the call only
+   * @param sink called once an entry that is trained, in layout order; its values are valid during the call only
    * @returns sums over the samples; a loss that is not finite is returned as it is
    */
   gradient(batch: Batch, sink: (entry: ParameterEntry, values: Float32Array) => void): BatchResult {
@@ -82,11 +101,15 @@ export class Engine {
     const inputs = this.#inputsOf(batch.images, batch.labels, batch.count)
     const masks = this.#setMasks(batch)
     const kept: Tensor[] = []
+    const features = this.#base?.features(inputs.images)
     const { value, grads } = tf.variableGrads(() => {
-      const { logits, losses } = this.#forward(inputs.images, inputs.labels, true)
+      const logits =
+        this.#base === undefined || features === undefined ? this.#logits(inputs.images, true) : this.#scores(this.#base.outputs(features))
+      const losses = this.#lossesOf(logits, inputs.labels, this.#options.labelSmoothing ?? 0)
       kept.push(tf.keep(logits), tf.keep(losses))
       return tf.div(tf.sum(losses), globalBatch)
-    }, this.#trained)
+    }, [...this.#trained])
+    features?.dispose()
     const [logits, losses] = kept.map((tensor) => tensor.dataSync<'float32'>())
     tf.dispose([value, kept, inputs.images, inputs.labels, masks])
     invariant(logits !== undefined && losses !== undefined, 'the forward pass kept its results')
@@ -94,6 +117,7 @@ export class Engine {
     const statistics = this.#statistics.take()
     if (!Number.isFinite(result.lossSum)) result.nonFiniteLayer = this.#firstNonFiniteLayer(batch)
     layout.entries.forEach((entry, index) => {
+      if (entry.frozen === true) return
       const renewed = statistics.get(entry)
       if (renewed !== undefined) {
         sink(entry, renewed)
@@ -106,11 +130,6 @@ export class Engine {
       sink(entry, values)
     })
     return result
-  }
-
-  /** Variables of parameters; batch statistics have no gradient. */
-  get #trained(): Variable[] {
-    return this.#variables.filter((_, index) => !isStatistic(this.#options.layout.entries[index]?.kind ?? 'kernel'))
   }
 
   /** The same forward pass once more, layer by layer. @returns see {@link BatchResult.nonFiniteLayer} */
@@ -168,7 +187,10 @@ export class Engine {
   evaluate(images: Float32Array, labels: Int32Array, samples: number, onSample?: OnSample): BatchResult {
     const tf = this.#tf
     const inputs = this.#inputsOf(images, labels, labels.length)
-    const { logits, losses } = tf.tidy(() => this.#forward(inputs.images, inputs.labels, false))
+    const { logits, losses } = tf.tidy(() => {
+      const scores = this.#logits(inputs.images, false)
+      return { logits: scores, losses: this.#lossesOf(scores, inputs.labels, 0) }
+    })
     const result = resultOf(
       logits.dataSync<'float32'>(),
       losses.dataSync<'float32'>(),
@@ -185,7 +207,7 @@ export class Engine {
   predict(images: Float32Array, count: number): Float32Array {
     const tf = this.#tf
     const input = tf.tensor(images, [count, ...this.#options.network.inputShape])
-    const output = tf.tidy(() => tf.softmax(this.#model.apply(input, { training: false }) as Tensor2D))
+    const output = tf.tidy(() => tf.softmax(this.#logits(input, false)))
     const probabilities = output.dataSync<'float32'>()
     tf.dispose([input, output])
     return probabilities
@@ -200,16 +222,33 @@ export class Engine {
   logSoftmax(input: { readonly images: Float32Array; readonly shape: readonly number[]; readonly kind: 'crop' | 'dense' }): Float32Array {
     const tf = this.#tf
     const images = tf.tensor(input.images, [...input.shape])
-    const output = tf.tidy(() =>
-      tf.logSoftmax(input.kind === 'dense' ? this.#whole(images) : (this.#model.apply(images, { training: false }) as Tensor2D)),
-    )
+    const output = tf.tidy(() => tf.logSoftmax(input.kind === 'dense' ? this.#scores(this.#whole(images)) : this.#logits(images, false)))
     const values = output.dataSync<'float32'>()
     tf.dispose([images, output])
     return values
   }
 
+  /** [count, classes] */
+  #logits(images: Tensor, training: boolean): Tensor2D {
+    return this.#scores(this.#model.apply(images, { training }) as Tensor2D)
+  }
+
+  /**
+   * What the last layer yields, as logits [count, classes]. The one unit z of a binary network becomes (0, z): the soft-max of that is
+   * (1 − σ(z), σ(z)), and its cross-entropy the binary one.
+   */
+  #scores(outputs: Tensor2D): Tensor2D {
+    const tf = this.#tf
+    return this.#options.network.task === 'binary' ? tf.concat([tf.zerosLike(outputs), outputs], 1) : outputs
+  }
+
   #whole(images: Tensor): Tensor2D {
-    this.#dense ??= new DenseForward(this.#tf, this.#options, this.#model, this.#variables)
+    this.#dense ??= new DenseForward(
+      this.#tf,
+      this.#options,
+      this.#model,
+      variablesOf(this.#tf, this.#model, layoutOf(this.#options.network)),
+    )
     return this.#dense.logits(images)
   }
 
@@ -238,13 +277,13 @@ export class Engine {
     }
   }
 
-  /** Logits [count, classes] and the soft-max cross entropy of every sample [count], in training with smoothed labels (Szegedy et al. 2016, section 7). */
-  #forward(images: Tensor, labels: Tensor1D, training: boolean): { logits: Tensor2D; losses: Tensor1D } {
+  /**
+   * The soft-max cross entropy of every sample [count]. @param logits [count, classes]
+   * @param smoothing share of every label that is spread over all classes (Szegedy et al. 2016, section 7)
+   */
+  #lossesOf(logits: Tensor2D, labels: Tensor1D, smoothing: number): Tensor1D {
     const tf = this.#tf
-    const logits = this.#model.apply(images, { training }) as Tensor2D
-    const targets = this.#targets(labels, training ? (this.#options.labelSmoothing ?? 0) : 0)
-    const losses = tf.neg(tf.sum<Tensor1D>(tf.mul(targets, tf.logSoftmax(logits)), 1))
-    return { logits, losses }
+    return tf.neg(tf.sum<Tensor1D>(tf.mul(this.#targets(labels, smoothing), tf.logSoftmax(logits)), 1))
   }
 
   /** [count, classes]: (1 − s) · one-hot + s / classes. */
@@ -264,6 +303,10 @@ export class Engine {
       return layer.mask
     })
   }
+}
+
+function hasGradient(entry: ParameterEntry | undefined): boolean {
+  return entry !== undefined && !isStatistic(entry.kind) && entry.frozen !== true
 }
 
 /** The model's variables in layout order. A layer's own come in the order in which the layout has them, parameters first. */

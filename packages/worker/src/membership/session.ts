@@ -82,6 +82,7 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
     return await Promise.race([membership.ended, loop.failed, stopped])
   } finally {
     clearInterval(heartbeat)
+    log.info(heartbeatOf(loop, exchange, preparation), 'the work of this membership is over')
     const idle = loop.stop()
     exchange.close()
     await consumer.close()
@@ -121,13 +122,17 @@ function pass(loop: SpanLoop, kind: MembershipNotice, message: CoordinatorMessag
 }
 
 function beat(membership: Membership, loop: SpanLoop, exchange: Exchange, preparation: Preparation): Heartbeat {
+  const heartbeat = heartbeatOf(loop, exchange, preparation)
+  membership.send({ heartbeat })
+  return heartbeat
+}
+
+function heartbeatOf(loop: SpanLoop, exchange: Exchange, preparation: Preparation): Heartbeat {
   const { step, leavesFinished, evaluationBatchesFinished } = loop.counters
   const { bytesAcknowledged } = exchange
-  const heartbeat = {
+  return {
     ...{ step, leavesFinished, evaluationBatchesFinished, bytesAcknowledged, bytesReceived: exchange.weights.bytesReceived },
     residentBytes: process.memoryUsage.rss(),
     tensors: preparation.compute.tensors,
   }
-  membership.send({ heartbeat })
-  return heartbeat
 }
