@@ -96,6 +96,21 @@ describe('a wrong recipe', () => {
       'model: {name: vgg-f}\ndata: {train: p}\nsteps: 3',
       /:1:15: model\.name cannot be "vgg-f"; did you mean "vgg-a"\? It is one of vgg-a, /,
     ],
+    [
+      'layer of no kind in a head',
+      'model: {base: vgg-d, weights: w, trainable: false, head: [{type: flatten}, {type: dens}]}\ndata: {train: p}\nsteps: 3',
+      /:1:\d+: model\.head\[1\]\.type cannot be "dens"; did you mean "dense"\? It is one of flatten, /,
+    ],
+    [
+      'frozen weights from nowhere',
+      'model: {base: vgg-d, trainable: false}\ndata: {train: p}\nsteps: 3',
+      /:1:\d+: model\.trainable: random weights that are never trained are of no use; give model\.weights/,
+    ],
+    [
+      'weights from two places',
+      'model: {base: vgg-d, weights: w}\ninitialization: {from: a}\ndata: {train: p}\nsteps: 3',
+      /:2:18: model\.weights and initialization\.from both say where weights come from: keep one of them$/,
+    ],
     ['text for a number', `${BASE}seed: one`, /:4:7: seed must be a number, not "one"$/],
     ['part of a step', 'model: {name: vgg-a}\ndata: {train: p}\nsteps: 1.5', /:3:8: steps must be a whole number, not 1\.5$/],
     ['too small', `${BASE}batch: {micro: 0}`, /:4:16: batch\.micro must be more than 0, not 0$/],

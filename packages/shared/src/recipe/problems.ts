@@ -68,7 +68,9 @@ function unknownKey(path: readonly PropertyKey[], key: string, root: unknown): R
 
 /** A union without a `type` to tell its members apart: speak of the member that the value looks like. */
 function problemsOfUnion(path: readonly PropertyKey[], members: readonly (readonly Issue[])[], root: unknown): RecipeProblem[] {
-  const meant = members.find((issues) => !issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type'))
+  const meant =
+    members.find((issues) => issues.every((issue) => issue.path.length > 0)) ??
+    members.find((issues) => !issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_type'))
   if (meant !== undefined) {
     return problemsOf(
       meant.map((issue) => ({ ...issue, path: [...path, ...issue.path] })),
