@@ -82,7 +82,7 @@ function reportLines(file: string, out: string, report: ImportReport): string[] 
   const parts = [
     `${name} at width ${String(Number(width.toFixed(4)))}`,
     `${String(inputSize)} pixels`,
-    head,
+    typeof head === 'string' ? head : 'a head of its own',
     `dense ${fullyConnected.join(', ')}`,
   ]
   const entries: [string, string][] = [
