@@ -12,8 +12,18 @@ export function nonFiniteWords(loss: number, step: number, origin: string | unde
   return `${what} no longer finite at step ${String(step)} (loss ${String(loss)})${origin === undefined ? '' : `; it began in ${origin}`}`
 }
 
-/** Ends the run. @param words what {@link nonFiniteWords} says */
+/**
+ * Ends the run, once a checkpoint that is being written is whole: it is the good one that the message names.
+ * @param words what {@link nonFiniteWords} says
+ */
 export function failNonFinite(state: RunState, words: string, effects: RunEffect[]): void {
+  if (state.savingVersion !== null) {
+    state.phase = 'failing'
+    state.failure = words
+    // nothing is asked of anybody any more: no deadline runs
+    for (const worker of Object.values(state.workers)) worker.leaves = []
+    return
+  }
   state.phase = 'ended'
   const saved = state.savedVersion < 0 ? 'there is no checkpoint yet' : `the checkpoint of step ${String(state.savedVersion)} is good`
   const skips = state.plan.nonFinite === 'skip' ? `, and this is the ${String(state.skips)}th step in a row` : ''

@@ -71,8 +71,8 @@ export interface AuditedLeaf {
   waived: boolean
 }
 
-/** `starting`: workers may join, but the weights are not there yet. `dropping`: the provisional version is being forgotten. */
-export type Phase = 'starting' | 'waiting' | 'stepping' | 'dropping' | 'committing' | 'evaluating' | 'saving' | 'ended'
+/** `starting`: workers may join, but the weights are not there yet. `dropping`: the provisional version is being forgotten. `failing`: the run ends once the checkpoint under way is whole. */
+export type Phase = 'starting' | 'waiting' | 'stepping' | 'dropping' | 'committing' | 'evaluating' | 'saving' | 'failing' | 'ended'
 
 export interface RunState {
   readonly plan: RunPlan
@@ -109,6 +109,8 @@ export interface RunState {
   stopReason: string | null
   /** Steps in a row whose update was left out. */
   skips: number
+  /** Why the run ends, in phase `failing`. */
+  failure: string
   /** The clock at the newest tick, or null before the first. */
   tickMs: number | null
 }
@@ -130,6 +132,7 @@ export function initialRunState(plan: RunPlan, version: number, schedule: Schedu
     bestPending: false,
     stopReason: null,
     skips: 0,
+    failure: '',
     tickMs: null,
   }
 }

@@ -147,6 +147,21 @@ describe('a step', () => {
     })
     expect(run.state.version).toBe(0)
   })
+
+  it('waits for a checkpoint that is being written before it says which one is good', () => {
+    const run = new Driver({ evaluationBatches: 0, checkpointEvery: 1 }, 0, 0)
+    run.send({ type: 'started' })
+    run.join('a')
+    expect(run.step()).toContainEqual(expect.objectContaining({ type: 'writeCheckpoint', version: 1 }))
+    const failed = run.send({ type: 'stepReduced', step: 1, counts: { ...counts, lossSum: NaN }, finite: false })
+    expect(failed.map(({ type }) => type)).toEqual(['dropStep'])
+    // nobody is blamed meanwhile, and a stop that comes late changes nothing
+    const later = run.send({ type: 'tick', nowMs: 0 }, { type: 'tick', nowMs: 900 }, { type: 'stopRequested', reason: 'SIGINT' })
+    expect(later).toEqual([])
+    const [end] = run.send({ type: 'checkpointWritten', version: 1 })
+    expect(end).toMatchObject({ type: 'fail', message: expect.stringMatching(/at step 2 .*the checkpoint of step 1 is good/) as string })
+    expect(run.state.phase).toBe('ended')
+  })
 })
 
 describe('a step that is not finite, with nonFinite: skip', () => {

@@ -58,6 +58,7 @@ function apply(state: RunState, event: RunEvent, effects: RunEffect[]): void {
     case 'checkpointWritten':
       state.savedVersion = Math.max(state.savedVersion, event.version)
       state.savingVersion = null
+      if (state.phase === 'failing') return failNonFinite(state, state.failure, effects)
       return state.phase === 'saving' ? proceed(state, effects) : undefined
     case 'queueLost':
       return reassign(state, event.worker, effects)
@@ -305,7 +306,7 @@ function commitReduced(state: RunState, effects: RunEffect[]): void {
 }
 
 function stop(state: RunState, reason: string, effects: RunEffect[]): void {
-  if (state.stopReason !== null) return
+  if (state.stopReason !== null || state.phase === 'failing') return
   state.stopReason = reason
   if (state.phase === 'stepping') {
     for (const worker of Object.values(state.workers)) {
