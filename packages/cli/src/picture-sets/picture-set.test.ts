@@ -65,9 +65,18 @@ describe('a picture set', () => {
 
   it('leaves nothing behind when a picture cannot be drawn', async () => {
     const broken: Picture = { ...picture('train', 'cat', 3), png: () => Promise.reject(new Error('no ink')) }
-    await expect(makeDataset(join(base, 'set'), 'digest', () => ({ ...make(), pictures: [...PICTURES, broken] }), {})).rejects.toThrow(
-      'no ink',
-    )
+    let lateOneEnded = false
+    const late: Picture = {
+      ...picture('train', 'cat', 4),
+      png: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        lateOneEnded = true
+        return Buffer.alloc(0)
+      },
+    }
+    const pictures = [...PICTURES, broken, late]
+    await expect(makeDataset(join(base, 'set'), 'digest', () => ({ ...make(), pictures }), {})).rejects.toThrow('no ink')
+    expect(lateOneEnded).toBe(true)
     expect(await readdir(base)).toEqual([])
   })
 })

@@ -119,7 +119,13 @@ async function writePictures(root: string, pictures: readonly Picture[], { onPro
   for (let at = 0; at < pictures.length; at += AT_ONCE) {
     if (signal?.aborted === true) throw new TrainError('INTERRUPTED', 'stopped while drawing pictures; nothing was left behind')
     const some = pictures.slice(at, at + AT_ONCE)
-    await Promise.all(some.map(async ({ part, className, name, png }) => writeFile(join(root, part, className, name), await png())))
+    await allEnded(some.map(async ({ part, className, name, png }) => writeFile(join(root, part, className, name), await png())))
     onProgress?.({ what: 'drawing pictures', done: at + some.length, total: pictures.length })
   }
+}
+
+/** Waits for all, the failed ones' neighbours too: one that still wrote would put a file into a folder that is being removed. */
+async function allEnded(writes: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(writes)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
 }
