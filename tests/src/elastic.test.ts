@@ -84,33 +84,32 @@ describe('more than the maximum, fewer than the minimum', () => {
 describe('a worker whose core is busy elsewhere', () => {
   it(
     'gets smaller spans within a few steps, and is reported with its figure',
-    // What is slow depends on what else the machine does: the one test that is given a second and a third try.
-    { timeout: 4 * MINUTES, retry: 2 },
     async () => {
       const level = process.env.LOCKSTEP_LOG_LEVEL
       process.env.LOCKSTEP_LOG_LEVEL = 'debug'
       let cycle: NodeJS.Timeout | undefined
       let victim: { pid: number; worker: string } | undefined
+      let other: { pid: number; worker: string } | undefined
       try {
         const trained = await trainToEnd(recipe(2), { base: join(base, 'runs') }, (event) => {
-          if (event.type === 'workerJoined') victim = event
+          if (event.type === 'workerJoined') [other, victim] = [victim, event]
           if (event.type !== 'step' || event.step !== 8 || victim === undefined) return
           const { pid } = victim
-          // a tenth of a core
+          // a twentieth of what the other gets, however little a busy machine leaves for both
           cycle = setInterval(() => {
             signal(pid, 'SIGCONT')
             setTimeout(() => {
               signal(pid, 'SIGSTOP')
-            }, 20)
+            }, 10)
           }, 200)
         })
-        const spans = await spansOf(trained.directory, victim?.worker ?? '')
-        const mean = (from: number, to: number): number => {
-          const counts = [...spans].filter(([step]) => step >= from && step < to).map(([, count]) => count)
-          return counts.reduce((sum, count) => sum + count, 0) / (to - from)
+        const leavesOf = async (worker: string, from: number, to: number): Promise<number> => {
+          const counts = [...(await spansOf(trained.directory, worker))].filter(([step]) => step >= from && step < to)
+          return counts.reduce((sum, [, count]) => sum + count, 0)
         }
-        // half of the leaves before, or what a busy machine makes of it; some go in a tenth of a core
-        expect(mean(16, 26)).toBeLessThanOrEqual(0.7 * mean(3, 8))
+        // both computed their part in the same moments, so what else the machine did fell upon both
+        const slow = await leavesOf(victim?.worker ?? '', 16, 36)
+        expect(slow).toBeLessThanOrEqual((await leavesOf(other?.worker ?? '', 16, 36)) / 2)
         expect(told(trained.events, 'warning')).toContainEqual({
           type: 'warning',
           message: expect.stringMatching(
@@ -125,6 +124,7 @@ describe('a worker whose core is busy elsewhere', () => {
         else process.env.LOCKSTEP_LOG_LEVEL = level
       }
     },
+    4 * MINUTES,
   )
 })
 

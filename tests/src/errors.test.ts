@@ -155,8 +155,10 @@ describe('a worker that runs out of memory', () => {
   it(
     'is lost with its own reason, and the other goes on to the same bits',
     async () => {
-      const reference = await trainToEnd(recipeOf(pictures, { workers: 1, steps: 20 }), { base: join(base, 'runs') })
-      const recipe = recipeOf(pictures, { workers: 2, steps: 20 })
+      // long enough for it to need a page: measured, it lives for a dozen steps on what it has in one case of four
+      const steps = 100
+      const reference = await trainToEnd(recipeOf(pictures, { workers: 1, steps }), { base: join(base, 'runs') })
+      const recipe = recipeOf(pictures, { workers: 2, steps })
       recipe.run.workers.minimum = 1
       let pid: number | undefined
       const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {

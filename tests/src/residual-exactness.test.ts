@@ -74,9 +74,12 @@ describe('the reference itself proves something', () => {
     const [early, late] = [await statisticsAt(4), await statisticsAt(8)]
     for (const [at, kind] of ['mean', 'variance'].entries()) {
       expect(early[at], kind).not.toEqual(late[at])
-      // A wrong number of micro-batches in the mean would double them, at least, in each of the eight steps: from about 3 to hundreds.
+      // A mean over half of the micro-batches would double the variance in each of the eight steps: from 1 to more than 256.
       for (const values of [early[at], late[at]]) expect(values?.every((value) => Math.abs(value) < 100 && value !== at)).toBe(true)
     }
+    // Each step keeps nine tenths of the variance and adds what is not negative; a mean over too many micro-batches keeps less.
+    expect(early[1]?.every((value) => value >= 0.9 ** 4 * 0.9999)).toBe(true)
+    expect(late[1]?.every((value) => value >= 0.9 ** 8 * 0.9999)).toBe(true)
   })
 })
 

@@ -26,12 +26,21 @@ export function decodingReason(error: unknown): string {
 /** What libraries say when the process, not the picture, is in trouble. */
 const EXHAUSTED = /out of memory|cannot allocate|error creating thread|resource temporarily unavailable|bad_alloc/i
 
+/** What sharp says when libvips failed and gave no reason. It gives one for every damaged picture, but may have no memory to write it down. */
+const NO_REASON = /^unknown error$/i
+
 /**
  * The error for a picture that could not be decoded: its own fault, or that of a process without memory.
  * @param place where it is @param remedy what to do about a bad picture
  */
 export function decodingError(error: unknown, place: string, remedy: string): TrainError {
   const reason = decodingReason(error)
+  if (NO_REASON.test(reason))
+    return new TrainError(
+      'MEMORY',
+      `${place} could not be decoded, and the decoder found no fault in it: this process seems to be out of memory; ` +
+        'use fewer workers here, or a smaller batch.micro; if it happens again with the same picture, replace that',
+    )
   if (!EXHAUSTED.test(reason)) return new TrainError('DATA_CORRUPT', `${place} cannot be decoded (${reason}): ${remedy}`)
   return new TrainError('MEMORY', `out of memory while decoding ${place} (${reason}): use fewer workers here, or a smaller batch.micro`)
 }
