@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { slicesOf } from '@lockstep/shared/parameters/layout.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drawFolder } from './support/picture-folder.js'
+import { killingOneWorkerAt } from './support/killed-worker.js'
 import { recipeOf, trainToEnd, type Trained } from './support/training.js'
 
 /**
@@ -78,16 +79,9 @@ describe('the same bits', () => {
   it(
     'when one of two workers is killed with SIGKILL',
     async () => {
-      const pids: number[] = []
       const recipe = recipeOf(pictures, { workers: 2 })
       recipe.run.workers.minimum = 1
-      const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
-        if (event.type === 'workerJoined') pids.push(event.pid)
-        const victim = pids[1]
-        if (event.type !== 'step' || event.step < 10 || victim === undefined) return
-        process.kill(victim, 'SIGKILL')
-        pids.length = 0
-      })
+      const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, killingOneWorkerAt(10))
       expect(trained.events.filter(({ type }) => type === 'workerLost').length).toBe(1)
       expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
       expect(proof(trained)).toEqual(proof(reference))

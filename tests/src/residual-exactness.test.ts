@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openCheckpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { drawFolder } from './support/picture-folder.js'
+import { killingOneWorkerAt } from './support/killed-worker.js'
 import { recipeOf, trainToEnd, type Trained } from './support/training.js'
 
 /**
@@ -97,14 +98,7 @@ describe('the same bits', () => {
   it(
     'when one of two workers is killed with SIGKILL',
     async () => {
-      const pids: number[] = []
-      const trained = await trainToEnd(residualRecipe(2, { run: runOf(2, 1) }), { base: join(base, 'runs') }, (event) => {
-        if (event.type === 'workerJoined') pids.push(event.pid)
-        const victim = pids[1]
-        if (event.type !== 'step' || event.step < 3 || victim === undefined) return
-        process.kill(victim, 'SIGKILL')
-        pids.length = 0
-      })
+      const trained = await trainToEnd(residualRecipe(2, { run: runOf(2, 1) }), { base: join(base, 'runs') }, killingOneWorkerAt(3))
       expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
       expect(proof(trained)).toEqual(proof(reference))
     },

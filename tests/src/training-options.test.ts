@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Recipe, RecipeInput } from '@lockstep/shared/recipe/schema.js'
 import { drawFolder } from './support/picture-folder.js'
+import { killingOneWorkerAt } from './support/killed-worker.js'
 import { recipeOf, trainToEnd, type Trained } from './support/training.js'
 
 /**
@@ -58,16 +59,9 @@ describe('options of training', () => {
   it(
     'give the same bits when one of two workers is killed with SIGKILL',
     async () => {
-      const pids: number[] = []
       const killed = recipe({}, 2, 2)
       killed.run.workers.minimum = 1
-      const trained = await trainToEnd(killed, { base: join(base, 'runs') }, (event) => {
-        if (event.type === 'workerJoined') pids.push(event.pid)
-        const victim = pids[1]
-        if (event.type !== 'step' || event.step < 2 || victim === undefined) return
-        process.kill(victim, 'SIGKILL')
-        pids.length = 0
-      })
+      const trained = await trainToEnd(killed, { base: join(base, 'runs') }, killingOneWorkerAt(2))
       expect(trained.summary.faults).toMatchObject({ workerLost: 1 })
       expect([...trained.digests]).toEqual([...reference.digests])
     },
