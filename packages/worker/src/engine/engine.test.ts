@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch, BatchResult } from './batch.js'
 import { Engine } from './engine.js'
 import { momentsOf, referenceLogits, referenceLosses, referenceOutputs, type ReferenceBatch } from './reference-network.js'
-import { AVERAGED, FLATTENED, GROUPED, RESIDUAL, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
+import { AVERAGED, BRANCHED, FLATTENED, GROUPED, RESIDUAL, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
 
 oneThread()
 
@@ -67,6 +67,7 @@ describe('Engine.gradient', () => {
     ['valid convolution, overlapping pooling, dropout of maps, global average pooling', AVERAGED],
     ['batch normalization, padded strides and pooling, residual sums, projection, gate', RESIDUAL],
     ['groups, gate after a convolution, grey input', GROUPED],
+    ['branches, average pooling, every function, dense without bias, normalized', BRANCHED],
   ])('agrees with finite differences in float64: %s', async (_, network) => {
     const batch = batchOf(network, 3, 2 ** 32 - 1)
     const weights = weightsOf(network)
