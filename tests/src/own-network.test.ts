@@ -80,7 +80,7 @@ describe('a network of one’s own', () => {
     async () => {
       const sizes = { inputSize: 28, channels: 1 } as const
       const built = await trainToEnd(await recipeWith({ name: 'small-cnn', width: 0.25, ...sizes }, 1), { base: join(base, 'runs') })
-      const own = await trainToEnd(await recipeWith({ from: join(base, 'small-cnn.mjs'), ...sizes } as RecipeInput['model'], 1), {
+      const own = await trainToEnd(await recipeWith({ from: join(base, 'small-cnn.mjs'), ...sizes }, 1), {
         base: join(base, 'runs'),
       })
       expect(new Set(built.digests.values()).size).toBe(STEPS)

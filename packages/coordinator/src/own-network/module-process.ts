@@ -31,10 +31,10 @@ export async function describeModule(request: ModuleRequest, { limitMs, signal }
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     env: computeEnvironment(process.env, 1),
   })
-  let timedOut = false
+  const limit = { passed: false }
   const end = (): void => void child.kill('SIGKILL')
   const timer = setTimeout(() => {
-    timedOut = true
+    limit.passed = true
     end()
   }, limitMs)
   signal?.addEventListener('abort', end, { once: true })
@@ -43,7 +43,7 @@ export async function describeModule(request: ModuleRequest, { limitMs, signal }
   } catch (error) {
     signal?.throwIfAborted()
     const seconds = String(Math.round(limitMs / 1000))
-    const reason = timedOut
+    const reason = limit.passed
       ? `it has not given a network within ${seconds} s; it may be in an endless loop, or load too much`
       : reasonOf(error)
     throw new TrainError('RECIPE_INVALID', `model.from: ${basename(request.module)}: ${reason}`, { cause: error })

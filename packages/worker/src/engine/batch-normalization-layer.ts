@@ -48,7 +48,7 @@ export function batchNormalizationLayer(tf: TensorFlow, spec: BatchNormalization
       const weights = { gamma: gamma.read(), beta: beta.read(), movingMean: movingMean.read(), movingVariance: movingVariance.read() }
       const input = single(inputs)
       // Behind a dense layer every unit is a map of one pixel.
-      const maps = input.rank === 2 ? tf.reshape(input, [input.shape[0] ?? 0, 1, 1, input.shape[1] ?? 0]) : input
+      const maps = input.rank === 2 ? tf.expandDims(tf.expandDims(input, 1), 1) : input
       const output = kwargs.training !== true || spec.trainable === false ? normalization.infer(maps, weights) : this.#train(maps, weights)
       return input.rank === 2 ? tf.reshape(output, input.shape) : output
     }

@@ -102,6 +102,19 @@ describe('Engine.gradient', () => {
     })
   })
 
+  it('holds no tensor of branches, functions and rows that are normalized', async () => {
+    await withEngine(BRANCHED, (engine) => {
+      engine.setWeights(weightsOf(BRANCHED))
+      const batch = batchOf(BRANCHED, 3)
+      const first = gradientOf(engine, BRANCHED, batch)
+      const tensors = engine.tensors()
+      engine.evaluate(batch.images, batch.labels, 2)
+      engine.visitLayers(batch, () => true)
+      expect(gradientOf(engine, BRANCHED, batch)).toEqual(first)
+      expect(engine.tensors()).toBe(tensors)
+    })
+  })
+
   it('calls the sink once a parameter, in layout order', async () => {
     await withEngine(FLATTENED, (engine) => {
       engine.setWeights(weightsOf(FLATTENED))
@@ -294,7 +307,7 @@ describe('Engine.setWeights', () => {
 })
 
 describe('Engine.evaluate and Engine.predict', () => {
-  it.each([FLATTENED, RESIDUAL, GROUPED])('agree with the reference in float64, padding left out: $name', async (network) => {
+  it.each([FLATTENED, RESIDUAL, GROUPED, BRANCHED])('agree with the reference in float64, padding left out: $name', async (network) => {
     await withEngine(network, (engine) => {
       const weights = weightsOf(network)
       engine.setWeights(weights)

@@ -52,7 +52,7 @@ async function answer({ module, ...sizes }: Request): Promise<void> {
   const model = await make({ tf, inputSize, channels, classes: count })
   if (!isModel(model)) throw new Reason(`its function gave ${kindOf(model)}; return a tf.LayersModel, as tf.sequential and tf.model make`)
   for (const layer of model.layers) requireKnown(layer, classes)
-  send({ lockstep: 'model', config: model.toJSON(undefined, false) as unknown })
+  send({ lockstep: 'model', config: model.toJSON(undefined, false) })
 }
 
 type LayerClass = abstract new (...args: never[]) => unknown
@@ -107,7 +107,7 @@ function kindOf(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
   if (Array.isArray(value)) return 'a list'
-  return typeof value === 'object' ? `an object of class ${value.constructor?.name ?? 'none'}` : `a ${typeof value}`
+  return typeof value === 'object' ? `an object${'constructor' in value ? ` of class ${value.constructor.name}` : ''}` : `a ${typeof value}`
 }
 
 function send(answer: Answer): void {
