@@ -13,6 +13,7 @@ import { loadRecipe, recipeDigest, recipeText, resolveRecipe } from '@lockstep/s
 import { withDefaults } from '@lockstep/shared/recipe/resolved-recipe.js'
 import { changeForResume } from '@lockstep/shared/recipe/resume-changes.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { withOwnNetwork } from './own-network/own-network.js'
 import { RunDirectory } from './run-directory/run-directory.js'
 import type { RunPlan } from './run-loop/run-state.js'
 import type { TrainEvent } from './train-event.js'
@@ -121,7 +122,8 @@ export async function prepareResume(run: string | undefined, set: readonly strin
 export type Described = Omit<Preparation, 'directory' | 'term' | 'version' | 'schedule' | 'checkpoint' | 'fingerprint'>
 
 /**
- * What follows from the recipe and its data. The recipe that comes back states the digest of what is not trained.
+ * What follows from the recipe and its data. The recipe that comes back states the digest of what is not trained, and the layers of a
+ * network of the user's own.
  * @throws TrainError RECIPE_INVALID, DATA_MISSING, DATA_CORRUPT; the signal's reason
  */
 export async function describe(recipe: Recipe, options: PrepareOptions): Promise<Described> {
@@ -135,6 +137,7 @@ export async function describe(recipe: Recipe, options: PrepareOptions): Promise
   })
   try {
     signal?.throwIfAborted()
+    recipe = await withOwnNetwork(recipe, data.classes.length, { onNote: (message) => emit({ type: 'note', message }), signal })
     const network = networkOf(recipe.model, data.classes.length)
     const frozen = await frozenOf(recipe, network)
     if (frozen !== null) recipe = { ...recipe, model: { ...recipe.model, weightsDigest: frozen.digest } }

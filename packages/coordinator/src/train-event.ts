@@ -69,6 +69,8 @@ export type TrainEvent =
   | { readonly type: 'checkpoint'; readonly step: number; readonly path: string; readonly stateDigest: string }
   | { readonly type: 'waiting'; readonly reason: string }
   | { readonly type: 'warning'; readonly message: string }
+  /** Something that was understood otherwise than it was written, and is all right. */
+  | { readonly type: 'note'; readonly message: string }
   | { readonly type: 'stopping'; readonly reason: string }
   | { readonly type: 'summary'; readonly summary: RunSummary; readonly directory: string; readonly finished: boolean }
 

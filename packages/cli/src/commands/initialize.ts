@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { withOwnNetwork } from '@lockstep/coordinator/own-network/own-network.js'
 import { preprocessingOf } from '@lockstep/data/preprocessing.js'
 import { openTrainingData } from '@lockstep/data/training-data.js'
 import { writeCheckpoint } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
@@ -18,7 +19,7 @@ import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { addExample, addJsonOption, addSetOption } from '../options.js'
 import { requireFreeFile } from '../output-path.js'
 import { LiveDisplay } from '../terminal/live-display.js'
-import { writeLine } from '../terminal/output.js'
+import { writeError, writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
 import { table } from '../terminal/table.js'
 import { bytes, count } from '../terminal/units.js'
@@ -54,8 +55,8 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
     ...(options.from === undefined ? [] : [`initialization.from=${JSON.stringify(resolve(options.from))}`]),
     ...(options.newHead ? ['initialization.newHead=true'] : []),
   ]
-  const { recipe } = await loadRecipe(path, { set })
-  const { network, metadata } = await describe(recipe)
+  const { network, metadata } = await describe((await loadRecipe(path, { set })).recipe)
+  const { recipe } = metadata
   const layout = layoutOf(network)
   const weights = new Float32Array(layout.size)
   const plan = await initialWeights(recipe, network, layout, (entry, values) => weights.set(values, entry.offset))
@@ -74,13 +75,14 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
 }
 
 /** What the data decides: the classes, and how pictures are turned into input. */
-async function describe(recipe: Recipe): Promise<{ network: Network; metadata: UnsealedMetadata }> {
+async function describe(given: Recipe): Promise<{ network: Network; metadata: UnsealedMetadata }> {
   const display = new LiveDisplay()
   try {
     const onProgress = ({ what, done, total }: { what: string; done: number; total: number }): void =>
       display.status(`${what} ${String(done)}/${String(total)}`)
-    const data = await openTrainingData(recipe.data, { seed: recipe.seed, inputSize: recipe.model.inputSize, onProgress })
+    const data = await openTrainingData(given.data, { seed: given.seed, inputSize: given.model.inputSize, onProgress })
     try {
+      const recipe = await withOwnNetwork(given, data.classes.length, { onNote: (note) => writeError(`note: ${note}`) })
       const network = networkOf(recipe.model, data.classes.length)
       const metadata: UnsealedMetadata = {
         ...{ format: 1, step: 0, run: randomBytes(16).toString('hex'), seed: recipe.seed, recipe, network },

@@ -6,6 +6,7 @@ import { trainedPart } from '@lockstep/shared/parameters/layout.js'
 import { recipeDigest, resolveRecipe } from '@lockstep/shared/recipe/load.js'
 import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { withOwnNetwork } from '@lockstep/coordinator/own-network/own-network.js'
 import { readDataFactsOrReason, type DataFacts } from './data-facts.js'
 
 /** Classes counted with while the data is not there: those of ImageNet. */
@@ -40,13 +41,24 @@ export interface RecipeDescription {
   memory: { worker: number; coordinator: number }
 }
 
+export interface DescribedRecipe {
+  readonly description: RecipeDescription
+  readonly network: Network
+  readonly resolved: ResolvedRecipe
+  /** The same, with the layers of a network of the user's own. */
+  readonly recipe: Recipe
+  /** What of such a network was understood otherwise than it was written. */
+  readonly notes: readonly string[]
+}
+
 /** Describes a recipe from its text and what is known of its data. No picture is read, nothing is written. */
-export async function describeRecipe(
-  recipe: Recipe,
-): Promise<{ description: RecipeDescription; network: Network; resolved: ResolvedRecipe }> {
-  const facts = await readDataFactsOrReason(recipe)
+export async function describeRecipe(given: Recipe): Promise<DescribedRecipe> {
+  const facts = await readDataFactsOrReason(given)
   const found = 'missing' in facts ? undefined : facts
-  const network = networkOf(recipe.model, found?.classes.length ?? (recipe.model.task === 'binary' ? 2 : ASSUMED_CLASSES))
+  const classes = found?.classes.length ?? (given.model.task === 'binary' ? 2 : ASSUMED_CLASSES)
+  const notes: string[] = []
+  const recipe = await withOwnNetwork(given, classes, { onNote: (note) => notes.push(note) })
+  const network = networkOf(recipe.model, classes)
   // without data only what does not depend on its size is used of this
   const resolved = resolveRecipe(recipe, found?.train ?? 1)
   const { parameters, frozen, macs, activationBytes, trainingBytes } = describeNetwork(network)
@@ -76,7 +88,7 @@ export async function describeRecipe(
     exchange: exchangedBytes(measures),
     memory: { worker: workerBytes(measures), coordinator: coordinatorBytes(measures) },
   }
-  return { description, network, resolved }
+  return { description, network, resolved, recipe, notes }
 }
 
 function dataOf({ train, validation, classes }: DataFacts): RecipeDescription['data'] {

@@ -73,6 +73,7 @@ function sayOthers(event: TrainEvent, narrator: Narrator): void {
   if (event.type === 'preparing') narrator.status(`   ${event.what} …`)
   else if (event.type === 'evaluating') narrator.status(`   evaluating ${String(event.done)}/${String(event.total)}`)
   else if (event.type === 'warning') narrator.line(`   warning: ${event.message}`)
+  else if (event.type === 'note') narrator.line(`   note: ${event.message}`)
   else if (event.type === 'workerRefused') narrator.line(`   ${event.name} refused: ${event.reason}`)
   else if (event.type === 'waiting') narrator.status(`   ${event.reason}`)
 }

@@ -32,6 +32,8 @@ export function lineOf(event: TrainEvent): string | undefined {
       return event.reason.startsWith('waiting') ? event.reason : `waiting: ${event.reason}`
     case 'warning':
       return `warning: ${event.message}`
+    case 'note':
+      return `note: ${event.message}`
     case 'stopping':
       return `stopping: ${event.reason}`
     case 'preparing':

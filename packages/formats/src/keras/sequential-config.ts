@@ -54,22 +54,32 @@ function nameOf(network: Network): string {
 /** @param last what stands in the place of the last layer's own activation */
 function describe(layer: LayerSpec, last: 'softmax' | 'sigmoid' | undefined): Omit<KerasLayer, 'name'> | undefined {
   const order = { data_format: 'channels_last' }
+  if (last !== undefined && layer.type !== 'dense') return undefined
   switch (layer.type) {
     case 'convolution': {
-      const { filters, kernel, stride, padding, activation } = layer
+      const { filters, kernel, stride, padding, activation, groups = 1, useBias = true } = layer
+      // As many zeros on either side is a layer of its own in Keras.
+      if (typeof padding === 'number') return undefined
       const sizes = { filters, kernel_size: [kernel, kernel], strides: [stride, stride], padding, ...order }
-      return { className: 'Conv2D', config: { ...sizes, dilation_rate: [1, 1], groups: 1, activation, use_bias: true } }
+      return { className: 'Conv2D', config: { ...sizes, dilation_rate: [1, 1], groups, activation, use_bias: useBias } }
     }
-    case 'maxPooling': {
-      const { size, stride } = layer
-      return { className: 'MaxPooling2D', config: { pool_size: [size, size], strides: [stride, stride], padding: 'valid', ...order } }
+    case 'maxPooling':
+    case 'averagePooling': {
+      const { size, stride, padding = 'valid' } = layer
+      if (typeof padding === 'number') return undefined
+      const className = layer.type === 'maxPooling' ? 'MaxPooling2D' : 'AveragePooling2D'
+      return { className, config: { pool_size: [size, size], strides: [stride, stride], padding, ...order } }
     }
+    case 'activation':
+      // These two have settings, or are named otherwise, from version to version.
+      if (layer.function === 'leakyRelu' || layer.function === 'relu6') return undefined
+      return { className: 'Activation', config: { activation: layer.function } }
     case 'flatten':
       return { className: 'Flatten', config: order }
     case 'globalAveragePooling':
       return { className: 'GlobalAveragePooling2D', config: order }
     case 'dense':
-      return { className: 'Dense', config: { units: layer.units, activation: last ?? layer.activation, use_bias: true } }
+      return { className: 'Dense', config: { units: layer.units, activation: last ?? layer.activation, use_bias: layer.useBias !== false } }
     case 'dropout':
       return { className: 'Dropout', config: { rate: layer.rate } }
     default:

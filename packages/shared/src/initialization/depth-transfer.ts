@@ -1,4 +1,5 @@
 import { TrainError } from '../errors/train-error.js'
+import { OWN } from '../models/families.js'
 import { layoutOf } from '../models/layout-of.js'
 import type { Network } from '../models/network.js'
 import { convolutionNames, VGG_CONFIGURATIONS } from '../models/vgg.js'
@@ -40,7 +41,8 @@ export function planDepthTransfer(target: Network, source: TransferSource, optio
   const isVgg = VGG_CONFIGURATIONS.some((configuration) => configuration === target.name)
   // Files of others that hold no VGG network are taken at their tensors' names.
   const model = source.model ?? (isVgg ? configurationOf(tensors, target.name) : target.name)
-  const whole = model === target.name
+  // In a network of the user's own, names and shapes decide.
+  const whole = model === target.name || target.name === OWN
   if (!whole && !(isVgg && (model === 'vgg-a' || model === 'vgg-a-lrn'))) {
     const fitting = isVgg ? `vgg-a, vgg-a-lrn or ${target.name}` : target.name
     throw new TrainError(

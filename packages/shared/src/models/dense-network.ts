@@ -28,8 +28,11 @@ export function denseNetwork(network: Network, size?: readonly [height: number, 
   const head = network.layers.slice(flattenAt + 1).map((layer): LayerSpec => {
     if (layer.type === 'dropout') return layer
     if (layer.type !== 'dense' || layer.activation === 'sigmoid') throw notDense(network, `${layer.name} is none`)
-    const { name, units, activation } = layer
-    const convolution: Convolution = { type: 'convolution', name, filters: units, kernel, stride: 1, padding: 'valid', activation }
+    const { name, units, activation, useBias } = layer
+    const convolution: Convolution = {
+      ...{ type: 'convolution', name, filters: units, kernel, stride: 1, padding: 'valid', activation },
+      ...(useBias === undefined ? {} : { useBias }),
+    }
     kernel = 1
     return convolution
   })

@@ -91,9 +91,12 @@ function rowOf({ layer, output, kernel, tensors }: LayerShapes, inputs: readonly
 const KERAS_CLASS: Record<LayerSpec['type'], string> = {
   convolution: 'Conv2D',
   maxPooling: 'MaxPooling2D',
+  averagePooling: 'AveragePooling2D',
   localResponseNormalization: 'LocalResponseNormalization',
   batchNormalization: 'BatchNormalization',
+  activation: 'Activation',
   add: 'Add',
+  concatenate: 'Concatenate',
   scale: 'Multiply',
   flatten: 'Flatten',
   globalAveragePooling: 'GlobalAveragePooling2D',

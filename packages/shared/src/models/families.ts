@@ -1,13 +1,18 @@
+import type { LayerSpec } from './graph.js'
+
 /** Every name a recipe may give a network, and what is usual and possible for each family. Pure data, which the recipe's schema reads. */
 
 export const VGG_NAMES = ['vgg-a', 'vgg-a-lrn', 'vgg-b', 'vgg-c', 'vgg-d', 'vgg-e', 'vgg11', 'vgg13', 'vgg16', 'vgg19'] as const
 export const RESNET_NAMES = ['resnet-18', 'resnet-34', 'resnet-50', 'resnet-101', 'resnet-152'] as const
 export const MODEL_NAMES = [...VGG_NAMES, 'alexnet', ...RESNET_NAMES, 'small-cnn'] as const
 
-export type ModelName = (typeof MODEL_NAMES)[number]
+/** What a network of the user's own is called, whatever its layers are. */
+export const OWN = 'own'
+
+export type ModelName = (typeof MODEL_NAMES)[number] | typeof OWN
 export type VggName = (typeof VGG_NAMES)[number]
 export type ResnetName = (typeof RESNET_NAMES)[number]
-export type Family = 'vgg' | 'alexnet' | 'resnet' | 'small-cnn'
+export type Family = 'vgg' | 'alexnet' | 'resnet' | 'small-cnn' | typeof OWN
 
 /** A layer of a head that a recipe lists itself; the last one, `predictions`, is the data's. */
 export type HeadLayer =
@@ -36,6 +41,10 @@ export interface ModelOptions {
   readonly batchNormalization?: boolean | undefined
   readonly squeezeExcitation?: number | undefined
   readonly groups?: 1 | 2 | undefined
+  /** own: the module or saved model that its layers come from. */
+  readonly from?: string | undefined
+  /** own: its layers, in network order. Left out: they are still to be read from `from`. */
+  readonly layers?: readonly LayerSpec[] | undefined
 }
 
 /** What a network is where a recipe says nothing else. */
@@ -70,10 +79,15 @@ const FAMILIES: Record<Family, FamilyDefaults> = {
     ...{ inputSize: 28, channels: 1, fullyConnected: [64], dropout: 0.2, head: 'flatten', batchNormalization: false, groups: 1 },
     ...{ smallestInput: 18, smallestInputReason: 'the 3 convolutions and 2 poolings' },
   },
+  // Its layers say what it is; of these only size and channels of the input count.
+  own: {
+    ...{ inputSize: 224, channels: 3, fullyConnected: [], dropout: 0, head: 'flatten', batchNormalization: false, groups: 1 },
+    ...{ smallestInput: 1, smallestInputReason: 'it' },
+  },
 }
 
 export function familyOf(name: ModelName): Family {
-  if (name === 'alexnet' || name === 'small-cnn') return name
+  if (name === 'alexnet' || name === 'small-cnn' || name === OWN) return name
   return name.startsWith('resnet-') ? 'resnet' : 'vgg'
 }
 
@@ -88,8 +102,9 @@ export function channelsOf({ name, channels }: Pick<ModelOptions, 'name' | 'chan
 }
 
 /** Whether the network normalizes over micro-batches when it is trained. */
-export function normalizesBatches(model: Pick<ModelOptions, 'name' | 'batchNormalization' | 'trainable'>): boolean {
-  const { name, batchNormalization, trainable } = model
+export function normalizesBatches(model: Pick<ModelOptions, 'name' | 'batchNormalization' | 'trainable' | 'layers'>): boolean {
+  const { name, batchNormalization, trainable, layers } = model
+  if (layers !== undefined) return layers.some(({ type }) => type === 'batchNormalization')
   return trainable !== false && (batchNormalization ?? familyDefaults(name).batchNormalization)
 }
 
@@ -127,6 +142,8 @@ export function withModelDefaults(given: Given): CompleteModel {
     ...(given.weights === undefined ? {} : { weights: given.weights }),
     ...(given.weightsDigest === undefined ? {} : { weightsDigest: given.weightsDigest }),
     ...(given.trainable === false ? { trainable: false } : {}),
+    ...(given.from === undefined ? {} : { from: given.from }),
+    ...(given.layers === undefined ? {} : { layers: given.layers }),
   }
 }
 
@@ -140,6 +157,7 @@ export interface ModelProblem {
 export function modelProblems(model: ModelOptions): ModelProblem[] {
   const { name, inputSize, fullyConnected, dropout, head } = model
   const family = familyOf(name)
+  if (family === OWN) return ownProblems(model)
   const { smallestInput, smallestInputReason } = FAMILIES[family]
   const problems: ModelProblem[] = []
   const refuse = (key: keyof ModelOptions, why: string): void => {
@@ -159,7 +177,32 @@ export function modelProblems(model: ModelOptions): ModelProblem[] {
   } else if (family !== 'vgg' && model.batchNormalization === true) {
     refuse('batchNormalization', `${name} has none; leave it out, or take a vgg or resnet`)
   }
+  if (model.from !== undefined) refuse('from', `a network of your own has no other name; leave out model.from, or the name ${name}`)
+  if (model.layers !== undefined) refuse('layers', `${name} has its own; leave them out, or the name`)
   if (family !== 'alexnet' && model.groups !== undefined) refuse('groups', `only alexnet has groups, not ${name}; leave it out`)
+  return problems
+}
+
+/** Everything about a network of the user's own is in its layers. */
+function ownProblems(model: ModelOptions): ModelProblem[] {
+  const { width, fullyConnected, dropout, head, weights, from, layers } = model
+  const problems: ModelProblem[] = []
+  const refuse = (key: keyof ModelOptions, why: string): void => {
+    problems.push({ key, message: `model.${key}: ${why}` })
+  }
+  if (from === undefined && layers === undefined)
+    refuse('from', 'it is missing: a module (./my-model.mjs) that makes your own network, or a saved model.json')
+  const elsewhere = 'a network of your own has it in its layers; leave it out'
+  if (width !== 1) refuse('width', elsewhere)
+  if (fullyConnected.length > 0) refuse('fullyConnected', elsewhere)
+  if (dropout > 0) refuse('dropout', elsewhere)
+  if (head !== 'flatten') refuse('head', elsewhere)
+  for (const key of ['batchNormalization', 'squeezeExcitation', 'groups'] as const) if (model[key] !== undefined) refuse(key, elsewhere)
+  if (weights !== undefined || model.trainable === false)
+    refuse(
+      weights === undefined ? 'trainable' : 'weights',
+      'a network of your own has no base apart from its head; use initialization.from',
+    )
   return problems
 }
 

@@ -1,6 +1,6 @@
 import { TrainError, invariant } from '../errors/train-error.js'
 import type { ParameterEntry } from '../parameters/layout.js'
-import { INPUT, inputsOf, type LayerSpec, type Network } from './network.js'
+import { INPUT, inputsOf, type LayerSpec, type Network } from './graph.js'
 
 /** One tensor of a layer that is part of the flat vector. */
 export type LayerTensor = Pick<ParameterEntry, 'kind' | 'shape'>
@@ -36,21 +36,30 @@ export function shapesOf(network: Network): LayerShapes[] {
       invariant(shape !== undefined, `layer ${name} stands before ${layer.name}, which takes it`)
       return shape
     })
-    const [input] = inputs
-    invariant(input !== undefined, `layer ${layer.name} has an input`)
-    const kernel = kernelOf(layer, input)
-    const output = outputOf(layer, inputs)
-    if (output.some((dimension) => dimension < 1)) {
-      throw new TrainError(
-        'RECIPE_INVALID',
-        `model.inputSize: nothing is left of an input of ${input.join(' × ')} at layer ${layer.name}; use a larger input.`,
-      )
-    }
+    const shapes = layerShapes(layer, inputs)
     invariant(!known.has(layer.name), `there is one layer ${layer.name}`)
-    known.set(layer.name, output)
-    const tensors = tensorsOf(layer, input, kernel)
-    return { layer, input, inputs, output, tensors, ...(kernel === undefined ? {} : { kernel }) }
+    known.set(layer.name, shapes.output)
+    return shapes
   })
+}
+
+/**
+ * The shapes of one layer. @param inputs shapes of what it takes, in its order
+ * @throws TrainError RECIPE_INVALID when it leaves nothing of its input
+ */
+export function layerShapes(layer: LayerSpec, inputs: readonly (readonly number[])[]): LayerShapes {
+  const [input] = inputs
+  invariant(input !== undefined, `layer ${layer.name} has an input`)
+  const kernel = kernelOf(layer, input)
+  const output = outputOf(layer, inputs)
+  if (output.some((dimension) => dimension < 1)) {
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `model.inputSize: nothing is left of an input of ${input.join(' × ')} at layer ${layer.name}; use a larger input.`,
+    )
+  }
+  const tensors = tensorsOf(layer, input, kernel)
+  return { layer, input, inputs, output, tensors, ...(kernel === undefined ? {} : { kernel }) }
 }
 
 function kernelOf(layer: LayerSpec, input: readonly number[]): readonly number[] | undefined {
@@ -74,7 +83,7 @@ function tensorsOf(layer: LayerSpec, input: readonly number[], kernel: readonly 
     return (['gamma', 'beta', 'movingMean', 'movingVariance'] as const).map((kind) => ({ kind, shape }))
   }
   if (kernel === undefined) return []
-  const hasBias = !(layer.type === 'convolution' && layer.useBias === false)
+  const hasBias = !((layer.type === 'convolution' || layer.type === 'dense') && layer.useBias === false)
   return [{ kind: 'kernel', shape: kernel }, ...(hasBias ? [{ kind: 'bias', shape: kernel.slice(-1) } as const] : [])]
 }
 
@@ -90,6 +99,12 @@ function outputOf(layer: LayerSpec, inputs: readonly (readonly number[])[]): rea
       const along = (size: number): number => windowsAlong(size, layer.size, layer.stride, layer.padding ?? 'valid')
       return [along(height), along(width), channels]
     }
+    case 'averagePooling': {
+      const along = (size: number): number => windowsAlong(size, layer.size, layer.stride, layer.padding)
+      return [along(height), along(width), channels]
+    }
+    case 'concatenate':
+      return [...input.slice(0, -1), inputs.reduce((sum, shape) => sum + (shape.at(-1) ?? 0), 0)]
     case 'flatten':
       return [elementsOf(input)]
     case 'globalAveragePooling':
@@ -105,6 +120,7 @@ function outputOf(layer: LayerSpec, inputs: readonly (readonly number[])[]): rea
     case 'localResponseNormalization':
     case 'batchNormalization':
     case 'dropout':
+    case 'activation':
       return input
   }
 }

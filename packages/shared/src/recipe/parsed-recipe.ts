@@ -132,7 +132,11 @@ function absolutePaths(recipe: Recipe, base: string): Recipe {
   const { model, data, initialization } = recipe
   return {
     ...recipe,
-    model: model.weights === undefined ? model : { ...model, weights: resolve(base, model.weights) },
+    model: {
+      ...model,
+      ...(model.weights === undefined ? {} : { weights: resolve(base, model.weights) }),
+      ...(model.from === undefined ? {} : { from: resolve(base, model.from) }),
+    },
     data: {
       ...data,
       train: resolve(base, data.train),

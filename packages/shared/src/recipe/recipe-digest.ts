@@ -5,13 +5,13 @@ import type { Recipe } from './schema.js'
 /**
  * SHA-256 (hex) over what a recipe computes: canonical JSON of everything but `run`, `name` and paths. The digest of the data
  * speaks for the data's paths, the weights themselves for `initialization.from` and `model.weights`, of which only "there is one" counts;
- * those that are not trained have a digest in the recipe.
+ * those that are not trained have a digest in the recipe. For a network of the user's own its layers speak, and not the file they came from.
  */
 export function recipeDigest(recipe: Recipe): string {
   const { name: _name, run: _run, model, data, initialization, ...rest } = withDefaults(recipe)
   const { train: _train, validation, ...pictures } = data
   const { from, ...first } = initialization
-  const { weights, ...network } = model
+  const { weights, from: _from, ...network } = model
   const computed = {
     ...rest,
     model: { ...network, ...(weights === undefined ? {} : { weights: true }) },

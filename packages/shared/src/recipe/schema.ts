@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { MODEL_NAMES, withModelDefaults } from '../models/families.js'
+import { MODEL_NAMES, OWN, withModelDefaults } from '../models/families.js'
+import { layerSchema } from './layer-schema.js'
 
 /**
  * The one schema of a recipe. It validates, fills defaults, and writes the JSON Schema that editors complete from.
@@ -24,8 +25,10 @@ const headLayerSchema = z.discriminatedUnion('type', [
 const givenModelSchema = z
   .strictObject({
     name: z
-      .enum(MODEL_NAMES)
-      .describe('The network: a configuration of the VGG paper or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E), or another.'),
+      .enum([...MODEL_NAMES, OWN])
+      .describe(
+        'The network: a configuration of the VGG paper or its alias (vgg11, vgg13, vgg16, vgg19 are A, B, D, E), or another. own: a network of your own, from `from` or `layers`.',
+      ),
     base: z.enum(MODEL_NAMES).optional().describe('The same as name, where weights come from elsewhere.'),
     width: z.number().positive().max(16).default(1).describe('Multiplier of the channels of every convolution.'),
     inputSize: positive
@@ -84,6 +87,18 @@ const givenModelSchema = z
       .optional()
       .describe('Ratio r of squeeze-and-excitation blocks (the paper: 16): in every residual block, elsewhere after every convolution.'),
     groups: z.literal([1, 2]).optional().describe('alexnet: groups of convolutions 2, 4 and 5. Default: 2, as published.'),
+    from: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'A network of your own instead of a name: a module whose default export makes a tf.LayersModel from {tf, inputSize, channels, classes}, or a saved model.json. Relative to the recipe.',
+      ),
+    layers: z
+      .array(layerSchema)
+      .min(1)
+      .optional()
+      .describe('The layers of a network of your own. A run fills them in, and `from` is then not read again.'),
   })
   .describe('The network. Its classes come from the data set.')
   .refine(({ base }) => base === undefined, { path: ['base'], message: 'name and base mean the same; keep one of them' })
@@ -92,10 +107,11 @@ const givenModelSchema = z
 type Named = z.input<typeof givenModelSchema>
 type GivenModel = Omit<Named, 'name'> & { name?: Named['name'] | undefined }
 
-/** `base` is another word for `name`: transfer learning speaks of a base. */
+/** `base` is another word for `name`: transfer learning speaks of a base. A network of one's own needs neither. */
 export const modelSchema = z.preprocess((given: GivenModel): unknown => {
   const wrong: unknown = given
-  if (typeof wrong !== 'object' || wrong === null || !('base' in given) || 'name' in given) return given
+  if (typeof wrong !== 'object' || wrong === null || 'name' in given) return given
+  if (!('base' in given)) return 'from' in given || 'layers' in given ? { name: OWN, ...given } : given
   const { base, ...rest } = given
   return { name: base, ...rest }
 }, givenModelSchema)

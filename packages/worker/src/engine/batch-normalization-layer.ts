@@ -46,8 +46,15 @@ export function batchNormalizationLayer(tf: TensorFlow, spec: BatchNormalization
       invariant(this.#variables !== undefined, `${this.name} was built`)
       const { gamma, beta, movingMean, movingVariance } = this.#variables
       const weights = { gamma: gamma.read(), beta: beta.read(), movingMean: movingMean.read(), movingVariance: movingVariance.read() }
-      if (kwargs.training !== true || spec.trainable === false) return normalization.infer(single(inputs), weights)
-      return normalization.train(single(inputs), weights, (moments) => {
+      const input = single(inputs)
+      // Behind a dense layer every unit is a map of one pixel.
+      const maps = input.rank === 2 ? tf.expandDims(tf.expandDims(input, 1), 1) : input
+      const output = kwargs.training !== true || spec.trainable === false ? normalization.infer(maps, weights) : this.#train(maps, weights)
+      return input.rank === 2 ? tf.reshape(output, input.shape) : output
+    }
+
+    #train(input: Tensor, weights: NormalizationWeights): Tensor {
+      return normalization.train(input, weights, (moments) => {
         tf.dispose([this.#moments?.mean, this.#moments?.variance].filter((tensor) => tensor !== undefined))
         this.#moments = moments
       })

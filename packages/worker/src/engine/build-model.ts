@@ -2,6 +2,7 @@ import type { layers, LayersModel, SymbolicTensor } from '@tensorflow/tfjs-node-
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { INPUT, inputsOf, type Network } from '@lockstep/shared/models/network.js'
 import { shapesOf, type LayerShapes } from '@lockstep/shared/models/shapes.js'
+import { activationLayer } from './activation-layer.js'
 import { batchNormalizationLayer, type BatchNormalizationLayer } from './batch-normalization-layer.js'
 import { convolutionLayer } from './convolution-layer.js'
 import { addLayer, scaleLayer } from './joining-layers.js'
@@ -63,6 +64,12 @@ function layerOf(tf: TensorFlow, { layer: spec, output }: LayerShapes, onPicture
       return spec.padding === undefined
         ? tf.layers.maxPooling2d({ name, poolSize: spec.size, strides: spec.stride, padding: 'valid' })
         : paddedMaxPooling(tf, spec, output)
+    case 'averagePooling':
+      return tf.layers.averagePooling2d({ name, poolSize: spec.size, strides: spec.stride, padding: spec.padding })
+    case 'activation':
+      return activationLayer(tf, spec)
+    case 'concatenate':
+      return tf.layers.concatenate({ name, axis: -1 })
     case 'localResponseNormalization':
       return localResponseNormalization(tf, spec)
     case 'add':
@@ -75,7 +82,7 @@ function layerOf(tf: TensorFlow, { layer: spec, output }: LayerShapes, onPicture
       return tf.layers.globalAveragePooling2d({ name })
     case 'dense':
       return tf.layers.dense({
-        ...{ name, units: spec.units, activation: spec.activation },
+        ...{ name, units: spec.units, activation: spec.activation, useBias: spec.useBias !== false },
         ...{ kernelInitializer: nativeZeros(tf), biasInitializer: nativeZeros(tf) },
       })
     case 'dropout':

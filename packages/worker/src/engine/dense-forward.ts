@@ -44,7 +44,7 @@ export class DenseForward {
         values = new Convolution(tf, layer).apply(
           values as Tensor4D,
           this.#parameter(`${layer.name}/kernel`) as Tensor4D,
-          this.#parameter(`${layer.name}/bias`),
+          layer.useBias === false ? undefined : this.#parameter(`${layer.name}/bias`),
           true,
         )
       } else if (layer.type === 'globalAveragePooling') values = tf.mean(values, [1, 2])

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch, BatchResult } from './batch.js'
 import { Engine } from './engine.js'
 import { momentsOf, referenceLogits, referenceLosses, referenceOutputs, type ReferenceBatch } from './reference-network.js'
-import { AVERAGED, FLATTENED, GROUPED, RESIDUAL, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
+import { AVERAGED, BRANCHED, FLATTENED, GROUPED, RESIDUAL, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
 
 oneThread()
 
@@ -67,6 +67,7 @@ describe('Engine.gradient', () => {
     ['valid convolution, overlapping pooling, dropout of maps, global average pooling', AVERAGED],
     ['batch normalization, padded strides and pooling, residual sums, projection, gate', RESIDUAL],
     ['groups, gate after a convolution, grey input', GROUPED],
+    ['branches, average pooling, every function, dense without bias, normalized', BRANCHED],
   ])('agrees with finite differences in float64: %s', async (_, network) => {
     const batch = batchOf(network, 3, 2 ** 32 - 1)
     const weights = weightsOf(network)
@@ -97,6 +98,19 @@ describe('Engine.gradient', () => {
       engine.predict(batchOf(network, 3).images, 3)
       engine.setWeights(weightsOf(network))
       expect(gradientOf(engine, network, batchOf(network, 4, 8))).toEqual(first)
+      expect(engine.tensors()).toBe(tensors)
+    })
+  })
+
+  it('holds no tensor of branches, functions and rows that are normalized', async () => {
+    await withEngine(BRANCHED, (engine) => {
+      engine.setWeights(weightsOf(BRANCHED))
+      const batch = batchOf(BRANCHED, 3)
+      const first = gradientOf(engine, BRANCHED, batch)
+      const tensors = engine.tensors()
+      engine.evaluate(batch.images, batch.labels, 2)
+      engine.visitLayers(batch, () => true)
+      expect(gradientOf(engine, BRANCHED, batch)).toEqual(first)
       expect(engine.tensors()).toBe(tensors)
     })
   })
@@ -293,7 +307,7 @@ describe('Engine.setWeights', () => {
 })
 
 describe('Engine.evaluate and Engine.predict', () => {
-  it.each([FLATTENED, RESIDUAL, GROUPED])('agree with the reference in float64, padding left out: $name', async (network) => {
+  it.each([FLATTENED, RESIDUAL, GROUPED, BRANCHED])('agree with the reference in float64, padding left out: $name', async (network) => {
     await withEngine(network, (engine) => {
       const weights = weightsOf(network)
       engine.setWeights(weights)

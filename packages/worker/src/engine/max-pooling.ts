@@ -6,8 +6,8 @@ import { single, type LayerShape } from './layer-input.js'
 import { runNative, type NativeAttribute, type TensorFlow } from './load-tensorflow.js'
 
 /**
- * Max pooling with pixels around the picture that are never the largest, as many on either side; tf.layers' own knows only
- * TensorFlow's `same`, which puts the odd one at the end.
+ * Max pooling with pixels around the picture that are never the largest: as many on either side, or TensorFlow's `same`, which puts the odd
+ * one at the end. tf.layers' own knows only that.
  * @param outputShape [h, w, channels], as the network's shapes have it
  */
 export function paddedMaxPooling(tf: TensorFlow, spec: MaxPoolingSpec, outputShape: readonly number[]): layers.Layer {

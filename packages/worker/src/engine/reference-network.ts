@@ -9,6 +9,7 @@ import {
   type MaxPoolingSpec,
   type Network,
 } from '@lockstep/shared/models/network.js'
+import type { ActivationSpec, AveragePoolingSpec } from '@lockstep/shared/models/graph.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { shapesOf, type LayerShapes } from '@lockstep/shared/models/shapes.js'
 
@@ -61,7 +62,20 @@ export function referenceOutputs(
   const outputs = new Map<string, Values[]>([[INPUT, [...images]]])
   shapesOf(network).forEach((shapes, index) => {
     const { layer } = shapes
-    const [inputs = [], others = []] = inputsOf(network, index).map((name) => outputs.get(name) ?? [])
+    const taken = inputsOf(network, index).map((name) => outputs.get(name) ?? [])
+    const [inputs = [], others = []] = taken
+    if (layer.type === 'concatenate') {
+      const join = (sample: number): Values =>
+        concatenate(
+          taken.map((each) => each[sample] ?? new Float64Array()),
+          shapes.inputs,
+        )
+      outputs.set(
+        layer.name,
+        inputs.map((_, sample) => join(sample)),
+      )
+      return
+    }
     if (layer.type === 'batchNormalization') {
       outputs.set(layer.name, normalizeBatch(layer, inputs, parameter, training))
       return
@@ -85,7 +99,14 @@ function layerOutput(shapes: LayerShapes, values: Values, other: Values, paramet
       return activate(layer.activation, convolve(shapes, layer, values, kernel(), bias))
     }
     case 'dense':
-      return activate(layer.activation, multiply(values, kernel(), parameter(`${layer.name}/bias`)))
+      return activate(
+        layer.activation,
+        multiply(values, kernel(), layer.useBias === false ? new Float64Array(layer.units) : parameter(`${layer.name}/bias`)),
+      )
+    case 'activation':
+      return values.map((value) => functionValue(layer, value))
+    case 'averagePooling':
+      return averagePool(shapes, layer, values)
     case 'maxPooling':
       return pool(shapes, layer, values)
     case 'localResponseNormalization':
@@ -156,9 +177,8 @@ function convolve({ input, output }: LayerShapes, layer: ConvolutionSpec, values
   const [rows = 0, columns = 0, filters = 0] = output
   const { kernel: size, stride, padding, groups = 1 } = layer
   const [channels, filtersOfGroup] = [allChannels / groups, filters / groups]
-  // TensorFlow's "same": as many zeros as the last window needs, the odd one at the end.
   const before = (length: number, windows: number): number => {
-    if (padding === 'same') return Math.floor(Math.max(0, (windows - 1) * stride + size - length) / 2)
+    if (padding === 'same') return placesBefore(length, windows, size, stride)
     return padding === 'valid' ? 0 : padding
   }
   const [top, left] = [before(height, rows), before(width, columns)]
@@ -190,15 +210,74 @@ function multiply(values: Values, kernel: Values, bias: Values): Values {
   return bias.map((start, unit) => values.reduce((sum, value, index) => sum + value * (kernel[index * units + unit] ?? 0), start))
 }
 
+/** The channels of every place one after the other. */
+function concatenate(inputs: readonly Values[], shapes: readonly (readonly number[])[]): Values {
+  const places = shapes[0]?.slice(0, -1).reduce((product, size) => product * size, 1) ?? 1
+  const joined: number[] = []
+  for (let place = 0; place < places; place++) {
+    inputs.forEach((values, index) => {
+      const channels = shapes[index]?.at(-1) ?? 0
+      joined.push(...values.subarray(place * channels, (place + 1) * channels))
+    })
+  }
+  return Float64Array.from(joined)
+}
+
+function functionValue({ function: name, slope = 0.3 }: ActivationSpec, x: number): number {
+  const sigmoid = 1 / (1 + Math.exp(-x))
+  const elu = x > 0 ? x : Math.exp(x) - 1
+  const values = {
+    relu: Math.max(0, x),
+    relu6: Math.min(6, Math.max(0, x)),
+    leakyRelu: x > 0 ? x : slope * x,
+    sigmoid,
+    tanh: Math.tanh(x),
+    elu,
+    // Klambauer et al. 2017.
+    selu: 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * elu),
+    softplus: Math.log1p(Math.exp(x)),
+    softsign: x / (1 + Math.abs(x)),
+    swish: x * sigmoid,
+  }
+  return values[name]
+}
+
+/** TensorFlow's "same": as many places as the last window needs, the odd one at the end. */
+function placesBefore(length: number, windows: number, size: number, stride: number): number {
+  return Math.floor(Math.max(0, (windows - 1) * stride + size - length) / 2)
+}
+
+/** The mean of what of a window lies inside. */
+function averagePool({ input, output }: LayerShapes, { size, stride, padding }: AveragePoolingSpec, values: Values): Values {
+  const [height = 0, width = 0, channels = 0] = input
+  const [rows = 0, columns = 0] = output
+  const before = (length: number, windows: number): number => (padding === 'same' ? placesBefore(length, windows, size, stride) : 0)
+  const [top, left] = [before(height, rows), before(width, columns)]
+  return Float64Array.from({ length: rows * columns * channels }, (_, at) => {
+    const [place, channel] = [Math.floor(at / channels), at % channels]
+    const [row, column] = [Math.floor(place / columns) * stride - top, (place % columns) * stride - left]
+    let [sum, inside] = [0, 0]
+    for (let y = Math.max(0, row); y < Math.min(height, row + size); y++) {
+      for (let x = Math.max(0, column); x < Math.min(width, column + size); x++) {
+        sum += values[(y * width + x) * channels + channel] ?? 0
+        inside++
+      }
+    }
+    return sum / inside
+  })
+}
+
 function pool({ input, output }: LayerShapes, { size, stride, padding = 0 }: MaxPoolingSpec, values: Values): Values {
   const [height = 0, width = 0, channels = 0] = input
   const [rows = 0, columns = 0] = output
+  const before = (length: number, windows: number): number => (padding === 'same' ? placesBefore(length, windows, size, stride) : padding)
+  const [top, left] = [before(height, rows), before(width, columns)]
   const result = new Float64Array(rows * columns * channels).fill(-Infinity)
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       for (let y = 0; y < size; y++) {
         for (let x = 0; x < size; x++) {
-          const [sourceRow, sourceColumn] = [row * stride + y - padding, column * stride + x - padding]
+          const [sourceRow, sourceColumn] = [row * stride + y - top, column * stride + x - left]
           if (sourceRow < 0 || sourceRow >= height || sourceColumn < 0 || sourceColumn >= width) continue
           for (let channel = 0; channel < channels; channel++) {
             const at = (row * columns + column) * channels + channel

@@ -1,3 +1,4 @@
+import type { ACTIVATIONS } from '@lockstep/shared/models/graph.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { LayerSpec, Network } from '@lockstep/shared/models/network.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
@@ -96,6 +97,48 @@ export const GROUPED: Network = {
     ...squeezeExcitation('conv2', 6, 3),
     convolution('conv3', 4, { groups: 2, stride: 2, padding: 1 }),
     { type: 'flatten', name: 'flatten' },
+    { type: 'dense', name: 'predictions', units: 3, activation: 'linear' },
+  ],
+}
+
+const activation = (name: (typeof ACTIVATIONS)[number]): LayerSpec => ({ type: 'activation', name, function: name })
+
+/** What only networks of a user's own have: branches that are joined, average pooling, functions as layers, dense layers without bias or normalized. */
+export const BRANCHED: Network = {
+  name: 'branched',
+  inputShape: [9, 8, 3],
+  classes: 3,
+  layers: [
+    convolution('stem', 3, { activation: 'linear', padding: 'valid' }),
+    activation('elu'),
+    // What is pooled may be negative.
+    { type: 'maxPooling', name: 'left', inputs: ['elu'], size: 3, stride: 2, padding: 'same' },
+    { type: 'averagePooling', name: 'middle', inputs: ['elu'], size: 3, stride: 2, padding: 'same' },
+    convolution('right', 2, { activation: 'linear', stride: 2, inputs: ['stem'] }),
+    activation('selu'),
+    { type: 'concatenate', name: 'joined', inputs: ['left', 'middle', 'selu'] },
+    { type: 'averagePooling', name: 'pooled', size: 2, stride: 1, padding: 'valid' },
+    { type: 'flatten', name: 'flatten' },
+    { type: 'dense', name: 'fc1', units: 8, activation: 'linear', useBias: false },
+    activation('tanh'),
+    { type: 'dense', name: 'fc2', units: 6, activation: 'linear', inputs: ['tanh'] },
+    // Behind a layer without biases: normalization would take away what they add.
+    { type: 'dense', name: 'fc9', units: 4, activation: 'linear', useBias: false, inputs: ['tanh'] },
+    { type: 'batchNormalization', name: 'fc9_bn', activation: 'linear', momentum: 0.9, epsilon: 0.1 },
+    { type: 'activation', name: 'leaky', inputs: ['fc2'], function: 'leakyRelu', slope: 0.1 },
+    { type: 'dense', name: 'fc3', units: 6, activation: 'linear', inputs: ['tanh'] },
+    activation('swish'),
+    { type: 'dense', name: 'fc4', units: 5, activation: 'linear', inputs: ['tanh'] },
+    activation('softplus'),
+    { type: 'dense', name: 'fc5', units: 5, activation: 'linear', inputs: ['softplus'] },
+    activation('softsign'),
+    { type: 'dense', name: 'fc6', units: 5, activation: 'linear', inputs: ['softsign'] },
+    activation('sigmoid'),
+    { type: 'dense', name: 'fc7', units: 5, activation: 'linear', inputs: ['tanh'] },
+    activation('relu6'),
+    { type: 'dense', name: 'fc8', units: 5, activation: 'linear', inputs: ['tanh'] },
+    activation('relu'),
+    { type: 'concatenate', name: 'all', inputs: ['leaky', 'fc9_bn', 'swish', 'sigmoid', 'relu6', 'relu'] },
     { type: 'dense', name: 'predictions', units: 3, activation: 'linear' },
   ],
 }
