@@ -1,14 +1,22 @@
 import { createHash } from 'node:crypto'
 import { appendFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { GradientNorm } from '@lockstep/averager/gradient-norm.js'
 import { updateRangesOf } from '@lockstep/averager/slice-update.js'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { LOCAL_RESPONSE_NORMALIZATION } from '@lockstep/shared/models/alexnet.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
 import { elementsOf } from '@lockstep/shared/models/shapes.js'
-import { isStatistic, parameterFloats, type ParameterEntry, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
-import { modelSchema, optimizerSchema } from '@lockstep/shared/recipe/schema.js'
+import {
+  frozenPart,
+  isStatistic,
+  parameterFloats,
+  trainedPart,
+  type ParameterEntry,
+  type ParameterLayout,
+} from '@lockstep/shared/parameters/layout.js'
+import { modelSchema, optimizerSchema, type Recipe, type RecipeInput } from '@lockstep/shared/recipe/schema.js'
 import type { Batch } from '@lockstep/worker/engine/batch.js'
 import { Engine } from '@lockstep/worker/engine/engine.js'
 import { loadTensorFlow } from '@lockstep/worker/engine/load-tensorflow.js'
@@ -20,7 +28,7 @@ import { decodedSums, distance, seededLabels, seededPictures, seededTensor, sums
 /**
  * Every network against PyTorch in float64, which computed tests/fixtures/networks/*.json (make_fixtures.py there, networks written
  * out from the papers): class scores, loss, every gradient, batch statistics, and three steps of SGD, each from our own weights of the
- * step before. With PRINT_ERRORS=1 the largest errors are printed, from which the table of docs/numerics.md is; with STEPS_FOLDER=… what
+ * step before; of a frozen base under a new head, and of every option of the update, too. With PRINT_ERRORS=1 the largest errors are printed, from which the table of docs/numerics.md is; with STEPS_FOLDER=… what
  * was computed is written there, for follow_steps.py, which starts PyTorch from our own weights.
  */
 
@@ -51,6 +59,11 @@ interface Fixture {
   readonly momentum: number
   readonly weightDecay: number
   readonly rates: readonly number[]
+  /** What else a recipe says of the update. */
+  readonly optimizer?: RecipeInput['optimizer']
+  /** Of the whole gradient, a step each; where gradients are clipped. */
+  readonly norms?: readonly number[]
+  readonly labelSmoothing?: number
   readonly weightsDigest: string
   readonly evaluated: Recorded
   /** `loss`, `scores`, then by name gradients and, of batch statistics, new values. */
@@ -85,23 +98,32 @@ function batchOf({ count, classes, seed, pictureScale }: Fixture, inputShape: re
 function computedStep(engine: Engine, batch: Batch, layout: ParameterLayout, recorded: Fixture['steps'][number], lastLayer: number) {
   const of = (name: string): Recorded => recorded[name] ?? { scale: Number.NaN, float32Error: Number.NaN, sums: '' }
   const findings: Finding[] = []
+  const told: string[] = []
   engine.visitLayers(batch, (index, values) => {
     if (index === lastLayer) findings.push(findingOf('scores', 'scores', values, of('scores')))
     return true
   })
   const gradient = new Float32Array(layout.size)
   const { lossSum } = engine.gradient(batch, ({ name, offset, kind }, values) => {
+    told.push(name)
     gradient.set(values, offset)
     findings.push(findingOf(isStatistic(kind) ? 'statistics' : 'gradient', name, values, of(name)))
   })
+  // and of nothing else: what is frozen has no gradient
+  expect(told).toEqual(layout.entries.map(({ name }) => name))
   findings.push(findingOf('loss', 'loss', [lossSum / batch.count], of('loss')))
   return { gradient, findings }
 }
 
 interface State {
+  /** Of what is trained. */
   readonly weights: Float32Array
   /** Of parameters alone. */
   readonly velocity: Float32Array
+}
+
+function optimizerOf({ momentum, weightDecay, optimizer }: Fixture): Recipe['optimizer'] {
+  return optimizerSchema.parse({ momentum, weightDecay, ...optimizer })
 }
 
 /** The state after a step, by the averager's own kernels and ranges. */
@@ -112,10 +134,14 @@ function updatedState(state: State, gradient: Float32Array, layout: ParameterLay
     arena.view(offset, values.length).set(values)
     return offset
   }
-  const { momentum, weightDecay } = fixture
   const [weights, velocity, sum] = [put(state.weights), put(state.velocity), put(gradient)]
   const [nextWeights, nextVelocity] = [arena.allocate(layout.size), arena.allocate(state.velocity.length)]
-  const optimizer = optimizerSchema.parse({ momentum, weightDecay })
+  const optimizer = optimizerOf(fixture)
+  const { momentum, nesterov, clipNorm } = optimizer
+  if (clipNorm !== undefined) {
+    const parameters = parameterFloats(layout)
+    arena.scale(sum, parameters, new GradientNorm(clipNorm, 1).add(0, [arena.squares(sum, parameters)]) ?? Number.NaN)
+  }
   for (const { offset, size, decay } of updateRangesOf(layout, { index: 0, offset: 0, size: layout.size }, optimizer)) {
     const at = (start: number): number => start + offset * 4
     if (decay === 'none') arena.average({ sum: at(sum), nextStatistics: at(nextWeights), floats: size, count: 1 })
@@ -129,7 +155,7 @@ function updatedState(state: State, gradient: Float32Array, layout: ParameterLay
         momentum,
         rate,
         decay,
-        nesterov: false,
+        nesterov,
       })
     }
   }
@@ -137,18 +163,25 @@ function updatedState(state: State, gradient: Float32Array, layout: ParameterLay
 }
 
 /**
- * Velocity and weights after a step against v ← μ·v − ε·(g + λ·w), w ← w + v (Krizhevsky 2012, section 5) in float64, from our own w and v
- * of the step before and PyTorch's g. Sums are linear, so the step can be done on them.
+ * Velocity and weights after a step against v ← μ·v − ε·(c·g + λ·w), w ← w + v (Krizhevsky 2012, section 5) in float64, from our own w and v
+ * of the step before and PyTorch's g; c is 1, or what clipping makes of PyTorch's norm. Sums are linear, so the step can be done on them.
  */
-function updateFindings(before: State, after: State, entry: ParameterEntry, recorded: Recorded, fixture: Fixture, rate: number): Finding[] {
+function updateFindings(before: State, after: State, entry: ParameterEntry, fixture: Fixture, step: number): Finding[] {
   const { name, offset, size, kind } = entry
+  const recorded = fixture.steps[step]?.[name]
+  const rate = fixture.rates[step] ?? Number.NaN
+  if (recorded === undefined || isStatistic(kind)) return []
   const own = (values: Float32Array): Float64Array => sumsOf(values.subarray(offset, offset + size))
   const [weights, velocity, gradient] = [own(before.weights), own(before.velocity), decodedSums(recorded.sums)]
-  const decay = kind === 'kernel' ? fixture.weightDecay : 0
-  const moved = velocity.map((value, index) => {
-    return fixture.momentum * value - rate * ((gradient[index] ?? Number.NaN) + decay * (weights[index] ?? Number.NaN))
+  const { momentum, nesterov, decayOn, weightDecay, clipNorm } = optimizerOf(fixture)
+  const clipping = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (fixture.norms?.[step] ?? Number.NaN))
+  const decay = kind === 'kernel' || decayOn === 'all' ? weightDecay : 0
+  const downhill = weights.map((weight, index) => rate * (clipping * (gradient[index] ?? Number.NaN) + decay * weight))
+  const moved = velocity.map((value, index) => momentum * value - (downhill[index] ?? Number.NaN))
+  const expected = weights.map((value, index) => {
+    const v = moved[index] ?? Number.NaN
+    return value + (nesterov ? momentum * v - (downhill[index] ?? Number.NaN) : v)
   })
-  const expected = weights.map((value, index) => value + (moved[index] ?? Number.NaN))
   const { float32Error, scale } = recorded
   const limit = Math.max(TOLERANCE, FACTOR * float32Error)
   const velocityError = distance(own(after.velocity), moved) / Math.max(distance(moved), rate * scale)
@@ -159,21 +192,37 @@ function updateFindings(before: State, after: State, entry: ParameterEntry, reco
   ]
 }
 
+/** The tensors of a part of a layout, one after the other. */
+function valuesOf(part: ParameterLayout, whole: ParameterLayout, weights: Float32Array): Float32Array {
+  const values = new Float32Array(part.size)
+  for (const { name, offset, size } of part.entries) {
+    const from = whole.entries.find((entry) => entry.name === name)?.offset ?? Number.NaN
+    values.set(weights.subarray(from, from + size), offset)
+  }
+  return values
+}
+
 type OnStep = (before: State, gradient: Float32Array, after: State) => void
 
 /** Three steps. The first findings are those of evaluation, by the moving mean and variance. */
 async function findingsOf(fixture: Fixture, onStep: OnStep): Promise<Finding[]> {
   const network = networkOf(modelSchema.parse(fixture.model), fixture.classes)
-  const layout = layoutOf(network)
+  const whole = layoutOf(network)
+  const layout = trainedPart(whole)
   expect(layout.entries.map(({ name }) => name)).toEqual(Object.keys(fixture.steps[0] ?? {}).slice(2))
-  const weights = new Float32Array(layout.size)
-  layout.entries.forEach((entry, number) => weights.set(seededTensor(entry, { ...fixture, number }), entry.offset))
-  expect(createHash('sha256').update(weights).digest('hex')).toBe(fixture.weightsDigest)
-  const engine = await Engine.create({ network, layout, seed: 1, globalBatch: fixture.count })
+  const all = new Float32Array(whole.size)
+  whole.entries.forEach((entry, number) => all.set(seededTensor(entry, { ...fixture, number }), entry.offset))
+  expect(createHash('sha256').update(all).digest('hex')).toBe(fixture.weightsDigest)
+  const weights = valuesOf(layout, whole, all)
+  const engine = await Engine.create({ network, layout, seed: 1, globalBatch: fixture.count, labelSmoothing: fixture.labelSmoothing ?? 0 })
   try {
+    if (layout.size < whole.size) engine.setFrozen(valuesOf(frozenPart(whole), whole, all))
     engine.setWeights(weights)
-    const { images } = batchOf(fixture, network.inputShape, 0)
-    const scores = engine.logSoftmax({ images, shape: [fixture.count, ...network.inputShape], kind: 'crop' })
+    const evaluated = (): Float32Array => {
+      const { images } = batchOf(fixture, network.inputShape, 0)
+      return engine.logSoftmax({ images, shape: [fixture.count, ...network.inputShape], kind: 'crop' })
+    }
+    const scores = evaluated()
     const findings = [findingOf('scores', 'evaluation', scores, fixture.evaluated)]
     let state: State = { weights, velocity: new Float32Array(parameterFloats(layout)) }
     fixture.steps.forEach((recorded, step) => {
@@ -183,13 +232,13 @@ async function findingsOf(fixture: Fixture, onStep: OnStep): Promise<Finding[]> 
       const { gradient, findings: own } = computedStep(engine, batch, layout, recorded, network.layers.length - 1)
       const after = updatedState(state, gradient, layout, fixture, rate)
       findings.push(...own)
-      for (const entry of layout.entries) {
-        const of = recorded[entry.name]
-        if (of !== undefined && !isStatistic(entry.kind)) findings.push(...updateFindings(state, after, entry, of, fixture, rate))
-      }
+      for (const entry of layout.entries) findings.push(...updateFindings(state, after, entry, fixture, step))
       onStep(state, gradient, after)
       state = after
     })
+    // three steps have moved what is set and nothing else: not what is frozen
+    engine.setWeights(weights)
+    expect(evaluated()).toEqual(scores)
     return findings
   } finally {
     engine.dispose()
@@ -216,7 +265,8 @@ function writeStep(path: string, before: State, gradient: Float32Array, after: S
 describe('three steps of', () => {
   it.each([
     ...['vgg-a', 'vgg-a-lrn', 'vgg-b', 'vgg-c', 'vgg-d', 'vgg-e', 'vgg-a-bn', 'se-vgg-a', 'alexnet', 'alexnet-one-group'],
-    ...['resnet-18', 'resnet-50', 'se-resnet-18', 'se-resnet-50', 'small-cnn'],
+    ...['resnet-18', 'resnet-50', 'se-resnet-18', 'se-resnet-50', 'small-cnn', 'transfer-head', 'transfer-head-resnet'],
+    ...['nesterov', 'decay-on-all', 'clip-norm', 'label-smoothing', 'all-options'],
   ])('%s are those of PyTorch in float64', async (name) => {
     const folder = process.env.STEPS_FOLDER
     const findings = await findingsOf(await readFixture<Fixture>(name), (...step) => {

@@ -5,10 +5,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { resume, train } from '@lockstep/coordinator/train.js'
 import type { TrainEvent } from '@lockstep/coordinator/train-event.js'
+import type { Preprocessing } from '@lockstep/data/preprocessing.js'
+import { openTrainingData } from '@lockstep/data/training-data.js'
 import { openCheckpoint, type Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { computeEnvironment } from '@lockstep/shared/environment/compute-environment.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { trainedPart } from '@lockstep/shared/parameters/layout.js'
+import { loadRecipe } from '@lockstep/shared/recipe/load.js'
 import type { Recipe, RecipeInput } from '@lockstep/shared/recipe/schema.js'
 import { evaluateCheckpoint } from '@lockstep/worker/standalone/evaluate-checkpoint.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -102,6 +105,27 @@ describe('a head on a frozen base', () => {
         expect(velocities).toEqual(['fc1', 'predictions'].flatMap((layer) => [`velocity/${layer}/kernel`, `velocity/${layer}/bias`]))
       })
     })
+  })
+
+  it("normalizes pictures as those of the base were, not by the new pictures' own mean, and says so in its recipe", async () => {
+    const [source, own] = [weights, checkpointAt(reference, STEPS)]
+    const told = async (path: string): Promise<Preprocessing> =>
+      await reading(path, async ({ metadata }) => Promise.resolve(metadata.preprocessing as unknown as Preprocessing))
+    const [theirs, ours] = [await told(source), await told(own)]
+    expect([ours.normalize, ours.mean, ours.std]).toEqual([theirs.normalize, theirs.mean, theirs.std])
+    const data = await openTrainingData(transferRecipe(1).data, { seed: 1, inputSize: 32 })
+    await data.close()
+    expect(data.mean).not.toEqual(theirs.mean)
+    const { recipe } = await loadRecipe(join(reference.directory, 'recipe.yaml'))
+    expect(recipe.data.statistics).toEqual({ mean: theirs.mean, std: theirs.std })
+    const given = { mean: data.mean, std: data.std }
+    const recipeWith = (statistics?: typeof given): Recipe => {
+      const { data: pictures, ...rest } = transferRecipe(1, { steps: 1 })
+      return { ...rest, data: { ...pictures, statistics } }
+    }
+    const others = await trainToEnd(recipeWith(given), { base: join(base, 'runs') })
+    expect((await told(checkpointAt(others, 1))).mean).toEqual(data.mean)
+    expect(others.losses[0]).not.toBe(reference.losses[0])
   })
 
   it('sends and receives the bytes of the head and nothing else', async () => {

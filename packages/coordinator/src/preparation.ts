@@ -3,6 +3,7 @@ import { preprocessingOf, type Preprocessing } from '@lockstep/data/preprocessin
 import { openTrainingData, type TrainingData } from '@lockstep/data/training-data.js'
 import { openCheckpoint, type Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { withBasePictures } from '@lockstep/shared/initialization/base-pictures.js'
 import { readFrozen, type FrozenWeights } from '@lockstep/shared/initialization/base-weights.js'
 import { checkTransfer } from '@lockstep/shared/initialization/initial-weights.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
@@ -65,7 +66,8 @@ export interface PrepareOptions {
  * @throws TrainError RECIPE_INVALID, DATA_MISSING, DATA_CORRUPT, USAGE, DISK, INTERRUPTED
  */
 export async function prepareRun(source: Recipe | string, options: PrepareOptions): Promise<Preparation> {
-  const described = await describe(withDefaults(typeof source === 'string' ? (await loadRecipe(source)).recipe : source), options)
+  const complete = withDefaults(typeof source === 'string' ? (await loadRecipe(source)).recipe : source)
+  const described = await describe(await withBasePictures(complete), options)
   const { recipe } = described
   // a checkpoint that does not fit is found before a folder is made
   await checkTransfer(recipe, described.network)

@@ -97,8 +97,10 @@ export function preprocessingFor(
   channels: 1 | 3,
 ): Preprocessing {
   requireScales(recipe, inputSize)
-  const { mean, std, classes } = data
-  const grey = channels === 1 ? { greyStd: greyStdOf(data.color) } : {}
+  const { statistics } = recipe.data
+  const { mean, std } = statistics ?? data
+  const { classes } = data
+  const grey = channels === 1 ? { greyStd: statistics?.greyStd ?? greyStdOf(data.color) } : {}
   return { inputSize, scale: testScale(recipe, inputSize), normalize: normalizeRule(recipe), mean, std, ...grey, classes }
 }
 

@@ -1,22 +1,27 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { SampleSource } from './sample-folder.js'
 
-/** Some samples of another source, in their order there. */
+/** Some samples of another source, in their order there. Their classes may have other numbers here. */
 export class SampleSubset implements SampleSource {
   readonly size: number
   readonly blocks: readonly number[] | undefined
 
-  /** @param samples ascending sample numbers of `source` */
+  /** @param samples ascending sample numbers of `source`; @param labels by class of `source`, its number here; default: the same */
   constructor(
     private readonly source: SampleSource,
     private readonly samples: Uint32Array,
+    private readonly labels?: readonly number[],
   ) {
     this.size = samples.length
     this.blocks = source.blocks === undefined ? undefined : blocksOf(source.blocks, samples)
   }
 
   label(i: number): number {
-    return this.source.label(this.sample(i))
+    const label = this.source.label(this.sample(i))
+    if (this.labels === undefined) return label
+    const renumbered = this.labels[label]
+    invariant(renumbered !== undefined && renumbered >= 0, 'every sample of a subset has a class that it keeps')
+    return renumbered
   }
 
   read(i: number): Promise<Buffer> {

@@ -108,6 +108,37 @@ describe('openTrainingData', () => {
     })
   })
 
+  it('takes some classes alone, numbered anew, of a validation folder and of a part split off', async () => {
+    await withFolders(async (root, open) => {
+      const [train, val] = [join(root, 'packed/train'), join(root, 'packed/val')]
+      const [whole, some, split] = [
+        await open(recipeData(train, val)),
+        await open({ ...recipeData(train, val), classes: ['c', 'a'] }),
+        await open({ ...recipeData(train), classes: ['b', 'c'] }),
+      ]
+      const own = (source: TrainingData['train']): [number, string][] =>
+        Array.from({ length: source.size }, (_, i) => [source.label(i), source.name(i)])
+      expect([some.classes, split.classes]).toEqual([
+        ['a', 'c'],
+        ['b', 'c'],
+      ])
+      for (const part of ['train', 'validation'] as const) {
+        const wanted = own(whole[part]).filter(([label]) => label !== 1)
+        expect(own(some[part])).toEqual(wanted.map(([label, name]) => [label === 0 ? 0 : 1, name]))
+        expect(await some[part].read(some[part].size - 1)).toEqual(await whole[part].read(whole[part].size - 1))
+      }
+      const parts = [...own(split.train), ...own(split.validation)]
+      expect([split.train.size, split.validation.size, new Set(parts.map(([, name]) => name)).size]).toEqual([12, 4, 16])
+      expect(parts.every(([label, name]) => name.startsWith(label === 0 ? 'b/' : 'c/'))).toBe(true)
+      // pictures of all classes say what is normalized with, so that a base and a head on other classes agree
+      expect([some.mean, some.std, some.digest]).toEqual([whole.mean, whole.std, whole.digest])
+      await expect(open({ ...recipeData(train, val), classes: ['a', 'mouse'] })).rejects.toEqual(
+        message('RECIPE_INVALID', /data\.classes: .*packed\/train has no class mouse; name some of a, b, c/),
+      )
+      await Promise.all([whole.close(), some.close(), split.close()])
+    })
+  })
+
   it('reads a plain folder although its index cannot be kept', async () => {
     await withFolders(async (root, open) => {
       await put(root, 'file', 'no folder')

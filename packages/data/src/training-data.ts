@@ -1,6 +1,7 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { splitIndices } from '@lockstep/shared/sampling/split.js'
+import { chooseClasses, type ChosenClasses } from './chosen-classes.js'
 import { combinedDigest, type DataDigests } from './data-digests.js'
 import { datasetDigest, statisticsDigest } from './dataset-digest.js'
 import { findFolder } from './find-folder.js'
@@ -35,7 +36,7 @@ export interface TrainingData {
   readonly train: SampleSource
   readonly validation: SampleSource
   readonly classes: string[]
-  /** Mean RGB of the training folder, 0–255. */
+  /** Mean RGB of the training folder, 0–255: of all its classes, chosen or not. */
   readonly mean: Rgb
   /** Standard deviation of RGB of the training folder, 0–255. */
   readonly std: Rgb
@@ -48,7 +49,8 @@ export interface TrainingData {
 
 /**
  * Opens the training and validation sets of a recipe.
- * @throws TrainError DATA_MISSING, DATA_CORRUPT; RECIPE_INVALID when validation has other classes or the split leaves nothing;
+ * @throws TrainError DATA_MISSING, DATA_CORRUPT; RECIPE_INVALID when validation has other classes, when one of `data.classes` is not there, or
+ *   the split leaves nothing;
  *   WORKER_REFUSED_DATA when the data is not what `expected` says
  */
 export async function openTrainingData(data: Recipe['data'], options: OpenTrainingDataOptions): Promise<TrainingData> {
@@ -56,8 +58,10 @@ export async function openTrainingData(data: Recipe['data'], options: OpenTraini
   try {
     const folder = await openPart('training', data.train, options)
     opened.push(folder)
-    const { train, validation, validationDigest, validationSamples } = await openValidation(data, folder, options, opened)
-    const { classes, mean, std, eigenvalues, eigenvectors, digest, samples } = folder.description
+    const chosen = chooseClasses(folder, data.classes)
+    const { train, validation, validationDigest, validationSamples } = await openValidation(data, folder, chosen, options, opened)
+    const { classes } = chosen
+    const { mean, std, eigenvalues, eigenvectors, digest, samples } = folder.description
     const digests: DataDigests = {
       train: digest,
       validation: validationDigest,
@@ -105,18 +109,20 @@ interface Parts {
 }
 
 async function openValidation(
-  { validation, train: path }: Recipe['data'],
+  { validation, train: path, classes: wanted }: Recipe['data'],
   folder: SampleFolder,
+  { source, samples, classes }: ChosenClasses,
   options: OpenTrainingDataOptions,
   opened: SampleFolder[],
 ): Promise<Parts> {
   if (typeof validation === 'string') {
     const other = await openPart('validation', validation, options)
     opened.push(other)
-    requireSameClasses(folder.description.classes, other.description.classes, other.path)
-    return { train: folder, validation: other, validationDigest: other.description.digest, validationSamples: other.size }
+    if (wanted === undefined) requireSameClasses(classes, other.description.classes, other.path)
+    const { source: validated } = chooseClasses(other, wanted)
+    return { train: source, validation: validated, validationDigest: other.description.digest, validationSamples: other.size }
   }
-  const labels = Uint32Array.from({ length: folder.size }, (_, i) => folder.label(i))
+  const labels = Uint32Array.from({ length: source.size }, (_, i) => source.label(i))
   const split = splitIndices(labels, validation.split, options.seed)
   if (split.validation.length === 0) {
     throw new TrainError(
@@ -124,11 +130,14 @@ async function openValidation(
       `data.validation.split leaves no pictures for validation: every class of ${path} has a single picture; name a validation folder`,
     )
   }
-  const aside = Array.from(split.validation, (i) => ({ label: folder.label(i), crc: folder.crc(i), length: folder.length(i) }))
+  const aside = Array.from(split.validation, (i) => {
+    const sample = samples?.[i] ?? i
+    return { label: source.label(i), crc: folder.crc(sample), length: folder.length(sample) }
+  })
   return {
-    train: new SampleSubset(folder, split.train),
-    validation: new SampleSubset(folder, split.validation),
-    validationDigest: datasetDigest(folder.description.classes, aside),
+    train: new SampleSubset(source, split.train),
+    validation: new SampleSubset(source, split.validation),
+    validationDigest: datasetDigest(classes, aside),
     validationSamples: 0,
   }
 }

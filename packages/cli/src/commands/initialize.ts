@@ -8,6 +8,7 @@ import { openTrainingData } from '@lockstep/data/training-data.js'
 import { writeCheckpoint } from '@lockstep/shared/checkpoint/checkpoint-writer.js'
 import { freshState } from '@lockstep/shared/checkpoint/fresh-state.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
+import { withBasePictures } from '@lockstep/shared/initialization/base-pictures.js'
 import type { TransferPlan } from '@lockstep/shared/initialization/depth-transfer.js'
 import { initialWeights } from '@lockstep/shared/initialization/initial-weights.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
@@ -55,7 +56,7 @@ async function initialize(path: string, options: InitializeOptions): Promise<voi
     ...(options.from === undefined ? [] : [`initialization.from=${JSON.stringify(resolve(options.from))}`]),
     ...(options.newHead ? ['initialization.newHead=true'] : []),
   ]
-  const { network, metadata } = await describe((await loadRecipe(path, { set })).recipe)
+  const { network, metadata } = await describe(await withBasePictures((await loadRecipe(path, { set })).recipe))
   const { recipe } = metadata
   const layout = layoutOf(network)
   const weights = new Float32Array(layout.size)

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listClassFolders } from '@lockstep/data/class-folders.js'
+import { requireClasses } from '@lockstep/data/chosen-classes.js'
 import { readDescription } from '@lockstep/data/sample-folder.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
@@ -22,13 +23,13 @@ interface FolderFacts {
 
 /**
  * Counts a recipe's pictures and classes from the index of its shards, or from the names in its folders.
- * @throws TrainError DATA_MISSING, DATA_CORRUPT
+ * @throws TrainError DATA_MISSING, DATA_CORRUPT, RECIPE_INVALID naming a class that is not there
  */
 export async function readDataFacts(recipe: Recipe): Promise<DataFacts> {
-  const folder = await readFolderFacts(recipe.data.train)
-  const { validation } = recipe.data
+  const { validation, classes } = recipe.data
+  const folder = chosenOf(await readFolderFacts(recipe.data.train), classes, recipe.data.train)
   if (typeof validation === 'string') {
-    const other = await readFolderFacts(validation)
+    const other = chosenOf(await readFolderFacts(validation), classes, validation)
     return { train: folder.samples, validation: other.samples, classes: folder.classes }
   }
   const labels = folder.counts.flatMap((samples, label) => new Array<number>(samples).fill(label))
@@ -44,6 +45,15 @@ export async function readDataFactsOrReason(recipe: Recipe): Promise<DataFacts |
     if (error instanceof TrainError && error.code === 'DATA_MISSING') return { missing: error.message }
     throw error
   }
+}
+
+/** What is left of a folder by `data.classes`. */
+function chosenOf(folder: FolderFacts, chosen: readonly string[] | undefined, path: string): FolderFacts {
+  if (chosen === undefined) return folder
+  requireClasses(folder.classes, chosen, path)
+  const kept = folder.classes.map((name, index) => ({ name, count: folder.counts[index] ?? 0 })).filter(({ name }) => chosen.includes(name))
+  const counts = kept.map(({ count }) => count)
+  return { classes: kept.map(({ name }) => name), counts, samples: counts.reduce((sum, count) => sum + count, 0) }
 }
 
 async function readFolderFacts(path: string): Promise<FolderFacts> {

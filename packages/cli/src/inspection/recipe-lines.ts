@@ -66,9 +66,14 @@ function picturesLine({ data, model }: Recipe, { shortSide, normalize }: Resolve
     `${augment.crop} crop of ${String(model.inputSize)}`,
     ...(augment.flip ? ['flips'] : []),
     ...(augment.colorShift > 0 ? [`colour shift ${String(augment.colorShift)}`] : []),
-    normalize === 'mean' ? 'minus the mean' : 'minus the mean, by the standard deviation',
+    normalizedInWords(model.weights !== undefined && data.normalize === undefined ? 'base' : normalize),
   ]
   return parts.join(', ')
+}
+
+function normalizedInWords(normalize: 'base' | ResolvedRecipe['normalize']): string {
+  if (normalize === 'base') return 'normalized as those of the base were'
+  return normalize === 'mean' ? 'minus the mean' : 'minus the mean, by the standard deviation'
 }
 
 function lossLine({ loss }: Recipe): [string, string][] {

@@ -44,7 +44,7 @@ export function resolveRecipe(recipe: Recipe, trainSize: number): ResolvedRecipe
     evaluationEvery: everySteps ?? wholeSteps(everyEpochs ?? 1, stepsPerEpoch),
     scales: complete.evaluation.scales ?? [recipe.model.inputSize],
     shortSide: Array.isArray(shortSide) ? shortSide : [shortSide, shortSide],
-    normalize: complete.data.normalize ?? 'meanAndStd',
+    normalize: normalizeOf(complete),
   }
 }
 
@@ -53,11 +53,12 @@ export function withDefaults(recipe: Recipe): Recipe {
   const { model, data, evaluation } = recipe
   const shortSide = data.augment.shortSide ?? model.inputSize
   const middle = Array.isArray(shortSide) ? Math.round((shortSide[0] + shortSide[1]) / 2) : shortSide
-  const normalize = normalizeOf(recipe)
+  // a base says it of itself: see base-pictures.ts
+  const normalize = model.weights !== undefined && data.normalize === undefined ? {} : { normalize: normalizeOf(recipe) }
   const every = evaluation.everySteps === undefined && evaluation.everyEpochs === undefined ? { everyEpochs: 1 } : {}
   return {
     ...recipe,
-    data: { ...data, normalize, augment: { ...data.augment, shortSide } },
+    data: { ...data, ...normalize, augment: { ...data.augment, shortSide } },
     evaluation: { ...evaluation, ...every, scales: evaluation.scales ?? [middle] },
   }
 }

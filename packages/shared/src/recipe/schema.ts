@@ -120,6 +120,17 @@ const shortSideSchema = z
   .union([positive, z.tuple([positive, positive])])
   .describe('Training scale S: the smallest side after rescaling, pixels, or [from, to] drawn per picture. Default: the input size.')
 
+const rgbSchema = z.tuple([z.number(), z.number(), z.number()])
+const statisticsSchema = z
+  .strictObject({
+    mean: rgbSchema.describe('Mean of red, green and blue, 0–255.'),
+    std: rgbSchema.describe('Standard deviation of red, green and blue, 0–255.'),
+    greyStd: z.number().optional().describe('Standard deviation of grey, 0–255, for networks of one channel.'),
+  })
+  .describe(
+    'What pictures are normalized with. Default: with model.weights what that checkpoint was trained with, else what the training folder has. A run fills it in where it has model.weights.',
+  )
+
 export const dataSchema = z
   .strictObject({
     train: z.string().min(1).describe('A packed folder, or a plain folder with one folder a class. Relative to the recipe.'),
@@ -130,11 +141,19 @@ export const dataSchema = z
       ])
       .default({ split: 0.1 })
       .describe('Another folder, or {split: 0.1}: a stratified share of the training folder, keyed by the seed.'),
+    classes: z
+      .array(z.string().min(1))
+      .min(2)
+      .optional()
+      .describe('Only these class folders, of training and validation alike. Default: all there are.'),
     shuffle: z.enum(['full', 'block', 'none']).default('full').describe('Order of the samples of an epoch.'),
     normalize: z
       .enum(['mean', 'meanAndStd'])
       .optional()
-      .describe('mean: 0–255 minus the mean RGB (the paper). Default: mean with normal initialization, else meanAndStd.'),
+      .describe(
+        "mean: 0–255 minus the mean RGB (the paper). Default: with model.weights that checkpoint's; mean with normal initialization, else meanAndStd.",
+      ),
+    statistics: statisticsSchema.optional(),
     augment: z
       .strictObject({
         shortSide: shortSideSchema.optional(),

@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { EvaluationBatch } from '@lockstep/data/evaluation-batch.js'
+import { chooseClasses } from '@lockstep/data/chosen-classes.js'
 import { EvaluationLoader } from '@lockstep/data/evaluation-loader.js'
 import { openFolder } from '@lockstep/data/open-folder.js'
 import type { SampleSource } from '@lockstep/data/sample-folder.js'
@@ -52,8 +53,10 @@ async function openSource({ data }: EvaluateRequest, { metadata, preprocessing }
   const folder = await openFolder(data)
   const close = (): Promise<void> => folder.close()
   try {
-    requireSameClasses(preprocessing.classes, folder.description.classes, folder.path)
-    return { source: folder, close }
+    // a run on some classes of a folder is looked at on the same of another
+    const { classes, source } = chooseClasses(folder, recipe.data.classes)
+    requireSameClasses(preprocessing.classes, classes, folder.path)
+    return { source, close }
   } catch (error) {
     await close()
     throw error

@@ -1,5 +1,6 @@
 import { BatchLoader } from '@lockstep/data/batch-loader.js'
 import { openTrainingData } from '@lockstep/data/training-data.js'
+import { withBasePictures } from '@lockstep/shared/initialization/base-pictures.js'
 import { initialWeights } from '@lockstep/shared/initialization/initial-weights.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
@@ -20,7 +21,7 @@ export async function measureSignals(
 ): Promise<SignalReport[]> {
   const reports: SignalReport[] = []
   for (const recipe of recipes) {
-    reports.push(await measureSignal(recipe))
+    reports.push(await measureSignal(await withBasePictures(recipe)))
     onProgress({ done: reports.length, total: recipes.length })
   }
   return reports
