@@ -57,7 +57,7 @@ function disturbanceWords(kept: readonly number[], disturbed: readonly number[])
   if (disturbed.length === 0) return 'Nothing else worth mentioning ran beside it.'
   const which = `${disturbed.length === 1 ? 'round' : 'rounds'} ${disturbed.join(', ')}`
   if (disturbed.some((round) => kept.includes(round)))
-    return `**Other work ran beside it in ${which}**, too much of it to set those aside: times are those of a machine that was shared, and say less than processor times do; run it again on an idle one.`
+    return `**Other work ran beside it in ${which}**, too much of it to set those aside: times are those of a machine that was shared, so efficiency is judged by processor time; run it again on an idle one.`
   return `Other work ran beside it in ${which}, which ${disturbed.length === 1 ? 'is' : 'are'} set aside.`
 }
 
@@ -83,7 +83,8 @@ function stateBlocks({ state }: ScalingReport): Block[] {
 }
 
 function rateBlocks(report: ScalingReport): Block[] {
-  const { rows, paper } = report
+  const { rows, paper, settings } = report
+  const base = settings.workers[0]
   const crowded = rows.filter(({ oversubscribed }) => oversubscribed)
   return [
     heading('Rate and efficiency'),
@@ -95,10 +96,7 @@ function rateBlocks(report: ScalingReport): Block[] {
         String(row.cores),
         intervalWords(row.imagesPerSecond, significant),
         intervalWords(row.cpuSecondsPerImage, significant),
-        intervalWords(row.speedup, (value) => `${value.toFixed(2)} ×`),
-        intervalWords(row.efficiency, percent),
-        intervalWords(row.cpuEfficiency, percent),
-        row.judgedBy,
+        ...(row.workers === base ? ['1', '–', '–', '–'] : besideWords(row)),
       ]),
     },
     ...crowded.map((row) => text(crowdedWords(row, report))),
@@ -171,7 +169,8 @@ function modelBlocks({ model, checks }: ScalingReport): Block[] {
   ]
 }
 
-function hostBlocks({ hosts, hostImages }: ScalingReport): Block[] {
+function hostBlocks({ hosts, hostImages, rounds }: ScalingReport): Block[] {
+  const shared = rounds.kept.some((round) => rounds.disturbed.includes(round))
   const counts = [...new Set(hosts.map((one) => one.hosts))]
   const cell = (count: number, network: (typeof NETWORKS)[number]): string => {
     const found = hosts.find((one) => one.hosts === count && one.network.gigabits === network.gigabits)
@@ -183,6 +182,7 @@ function hostBlocks({ hosts, hostImages }: ScalingReport): Block[] {
       `Not measured: what the model says of one worker a host on cores like these, ${count(hostImages)} images a host and step (so the batch grows with the hosts), one averager with one line for all, and bytes a step as measured.`,
       'Efficiency, from when computing, sending, reducing and receiving come one after the other, as they mostly do now, to when they overlap as far as they can.',
       'A processor core is slow at this; a host that computes ten times as fast needs ten times the line.',
+      shared ? 'Since the machine was shared, cores are taken here to be busy with nothing but this, which is hard on the network.' : '',
     ),
     {
       type: 'table',
@@ -217,9 +217,19 @@ function sampleBlocks({ samples, settings, machine }: ScalingReport): Block[] {
   ]
 }
 
-/** `12.3 (12.1–12.5)` */
-export function intervalWords({ mean, range }: Interval, shown: (value: number) => string): string {
-  return range === null ? shown(mean) : `${shown(mean)} (${shown(range[0])}–${shown(range[1])})`
+function besideWords({ speedup, efficiency, cpuEfficiency, judgedBy }: ScalingRow): string[] {
+  const points = (share: number): string => (share * 100).toFixed(1)
+  return [
+    intervalWords(speedup, (value) => value.toFixed(2), ' ×'),
+    intervalWords(efficiency, points, ' %'),
+    intervalWords(cpuEfficiency, points, ' %'),
+    judgedBy,
+  ]
+}
+
+/** `97.1 % (96.8–97.4)` */
+export function intervalWords({ mean, range }: Interval, shown: (value: number) => string, unit = ''): string {
+  return range === null ? `${shown(mean)}${unit}` : `${shown(mean)}${unit} (${shown(range[0])}–${shown(range[1])})`
 }
 
 function workersWords(workers: number): string {

@@ -75,10 +75,11 @@ async function takeAll(plan: readonly PlannedSample[], order: ScalingOrder, narr
   for (const [index, planned] of plan.entries()) {
     if (signal.aborted) throw new TrainError('INTERRUPTED', 'stopped between two trainings')
     const workers = planned.workers === 1 ? '1 worker' : `${String(planned.workers)} workers`
-    const name = `${String(index + 1).padStart(3)}/${String(plan.length)}  round ${String(planned.round)}, ${workers}`
+    const title = `round ${String(planned.round)}, ${workers}`
+    const name = `${String(index + 1).padStart(3)}/${String(plan.length)}  ${title}`
     narrator.status(name)
     const run = join(folder, 'runs', `round-${String(planned.round)}-workers-${String(planned.workers)}`)
-    const sample = await takeSample({ plan: planned, recipe, settings, folder: run, title: name.trimStart(), signal }, narrator)
+    const sample = await takeSample({ plan: planned, recipe, settings, folder: run, title, signal }, narrator)
     samples.push(sample)
     const left = ((performance.now() - startMs) / 1000 / samples.length) * (plan.length - samples.length)
     narrator.line(`${name}: ${wordsOf(sample)}${left > 0 ? ` · about ${duration(left)} left` : ''}`)

@@ -30,6 +30,10 @@ function measured(samples: readonly ScalingSample[], cores = 2): Measured {
 const quiet = [1, 2].flatMap((round) => [sample(round, 1), sample(round, 2), sample(round, 4)])
 const textOf = (report: ScalingReport): string => markdownOf(TITLE, scalingBlocks(report))
 
+/** Of the batch and of a worker, the averager's left out. CPU seconds a step. */
+const fixedOf = ({ model }: ScalingReport): number => model.cpu.fixed - times.reduce
+const perWorkerOf = ({ model }: ScalingReport): number => model.cpu.perWorker
+
 describe('a sample', () => {
   it('takes the measured steps alone from the metrics, and calls what is left of a step waiting', () => {
     const line = (step: number, compute: number): MetricsLine => ({
@@ -74,9 +78,14 @@ describe('the scaling report', () => {
     const report = scalingReport(measured([...quiet, ...third]))
     expect(report.rows[1]?.speedup.mean).toBeCloseTo(4 / 2.1)
     expect(textOf(report)).toContain('Other work ran beside it in round 3, which is set aside.')
-    const crowded = quiet.map((one) => ({ ...one, disturbed: one.round === 2 }))
+    const crowded = quiet.map((one) => ({ ...one, seconds: one.seconds * 2, disturbed: one.round === 2 }))
     expect(roundsThatCount(crowded)).toEqual({ kept: [1, 2], disturbed: [2] })
-    expect(textOf(scalingReport(measured(crowded)))).toContain('**Other work ran beside it in round 2**')
+    const shared = scalingReport(measured(crowded))
+    expect(textOf(shared)).toContain('**Other work ran beside it in round 2**')
+    expect(shared.rows.map(({ judgedBy }) => judgedBy)).toEqual(['processor time', 'processor time', 'processor time'])
+    // the averager works 0.05 s a step; what a worker does of the rest is not stretched by cores that others had
+    expect(shared.model.busy).toBeCloseTo(0.5)
+    expect(shared.hosts[0]?.overlappedSeconds).toBeCloseTo(fixedOf(shared) / 2 + perWorkerOf(shared))
   })
 
   it('holds the states of all trainings against each other', () => {
@@ -105,6 +114,9 @@ describe('the scaling report', () => {
     expect(text).toContain('Nothing else worth mentioning ran beside it.')
     expect(text).toMatch(/\| 4 \| 1, 2 \| 2\.\d+ \| 2\.100 \| \+\d\.\d %/)
     expect(text).toContain('3.75 × on 4 GPUs')
+    expect(text).toMatch(
+      /\| 2 \| 2 \| 4\.76 \(4\.76–4\.76\) \| 0\.420 \(0\.420–0\.420\) \| 1\.90 × \(1\.90–1\.90\) \| 95\.2 % \(95\.2–95\.2\) \|/,
+    )
     expect(report.hostImages).toBe(5)
     expect(text).toMatch(/\| 16 \| \d+\.\d % … \d+\.\d % \|/)
   })

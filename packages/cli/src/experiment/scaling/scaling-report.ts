@@ -33,7 +33,7 @@ export interface ScalingRow {
   readonly workers: number
   /** Cores that they shared. */
   readonly cores: number
-  /** More compute threads than cores: the speed-up cannot show what the software does, processor time can. */
+  /** More compute threads than cores. */
   readonly oversubscribed: boolean
   readonly imagesPerSecond: Interval
   readonly cpuSecondsPerImage: Interval
@@ -43,6 +43,7 @@ export interface ScalingRow {
   readonly efficiency: Interval
   /** Processor time of an image at the least count ÷ here. */
   readonly cpuEfficiency: Interval
+  /** Processor time where time cannot show what the software does: crowded cores, cores of others, cores that nothing was confined to. */
   readonly judgedBy: 'time' | 'processor time'
   /** Mean over the rounds. */
   readonly secondsPerStep: number
@@ -103,7 +104,8 @@ export interface Measured {
 export function scalingReport({ settings, subject, machine, samples }: Measured): ScalingReport {
   const rounds = roundsThatCount(samples)
   const kept = samples.filter(({ round }) => rounds.kept.includes(round))
-  const rows = settings.workers.map((workers) => rowOf(workers, settings, { samples: kept, subject, machine }))
+  const shared = rounds.kept.some((round) => rounds.disturbed.includes(round))
+  const rows = settings.workers.map((workers) => rowOf(workers, settings, { samples: kept, subject, machine }, shared))
   const points = rows.map((row): CostPoint => ({
     workers: row.workers,
     cores: row.cores,
@@ -112,7 +114,8 @@ export function scalingReport({ settings, subject, machine, samples }: Measured)
   }))
   const model = fitCosts(points)
   const most = Math.max(...rows.filter(({ oversubscribed }) => !oversubscribed).map(({ workers }) => workers), settings.workers[0] ?? 1)
-  const costs = stepCosts(model, rows, 1 / most)
+  // how busy cores were tells of us only where nobody else had them
+  const costs = stepCosts(shared ? { ...model, busy: 1 } : model, rows, 1 / most)
   return {
     ...{ format: 1, experiment: 'scaling', settings, subject, machine, rows, rounds },
     state: stateCheck(samples, digestStep(settings)),
@@ -136,7 +139,13 @@ export function roundsThatCount(samples: readonly ScalingSample[]): ScalingRepor
   return { kept: quiet.length >= 2 ? quiet : all, disturbed }
 }
 
-function rowOf(workers: number, settings: ScalingSettings, { samples, subject, machine }: Omit<Measured, 'settings'>): ScalingRow {
+/** @param shared others took more than a little of the machine in rounds that count */
+function rowOf(
+  workers: number,
+  settings: ScalingSettings,
+  { samples, subject, machine }: Omit<Measured, 'settings'>,
+  shared: boolean,
+): ScalingRow {
   const base = settings.workers[0] ?? 1
   const own = samples.filter((sample) => sample.workers === workers)
   const beside = own.flatMap((sample) => {
@@ -157,7 +166,7 @@ function rowOf(workers: number, settings: ScalingSettings, { samples, subject, m
     speedup: intervalOf(beside.map(([here, first]) => rate(here) / rate(first))),
     efficiency: intervalOf(beside.map(([here, first]) => ((rate(here) / rate(first)) * base) / workers)),
     cpuEfficiency: intervalOf(beside.map(([here, first]) => cpu(first) / cpu(here))),
-    judgedBy: oversubscribed || !machine.confined ? 'processor time' : 'time',
+    judgedBy: oversubscribed || shared || !machine.confined ? 'processor time' : 'time',
     secondsPerStep: mean(({ seconds }) => seconds / settings.steps),
     times: {
       ...{ input: time('input'), compute: time('compute'), send: time('send') },

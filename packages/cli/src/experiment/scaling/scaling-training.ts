@@ -63,11 +63,11 @@ async function follow(training: TrainingProcess, { settings, title }: SampleOrde
   let [directory, parameters, stateDigest] = ['', 0, '']
   for await (const event of training.events()) {
     if (event.type === 'started') ({ directory, parameters } = event)
-    else if (event.type === 'preparing') narrator.status(`${title} ${event.what} …`)
+    else if (event.type === 'preparing') narrator.status(`   ${title}: ${event.what} …`)
     else if (event.type === 'warning') narrator.line(`   warning: ${event.message}`)
     if (event.type !== 'step' || event.step > last) continue
     if (event.step === warmUpSteps || event.step === warmUpSteps + steps) instants.push(await readInstant())
-    narrator.progress(event.step, last, `${title} ${significant(event.samplesPerSecond)} images/s`)
+    narrator.progress(event.step, last, `${title}: ${significant(event.samplesPerSecond)} images/s`)
     if (event.step < last) continue
     stateDigest = event.stateDigest ?? ''
     void training.stop()
