@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TrainingProcess } from '@lockstep/cli/measurement/training-process.js'
 import { EvaluationLoader } from '@lockstep/data/evaluation-loader.js'
 import { openFolder } from '@lockstep/data/open-folder.js'
 import { decodePicture } from '@lockstep/data/picture.js'
@@ -15,7 +16,6 @@ import { describeCheckpoints } from '@lockstep/worker/standalone/described-check
 import { evaluateCheckpoint } from '@lockstep/worker/standalone/evaluate-checkpoint.js'
 import { drawClassFolders, drawDataSet } from './method/drawn-data-set.js'
 import { peerPython, peerScript } from './method/peer-environment.js'
-import { TrainingProcess } from './method/training-process.js'
 
 /**
  * Dense, multi-crop, several scales, mirror images and two networks together against a straightforward PyTorch, on the same checkpoints

@@ -1,14 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { interferenceBetween, readCounters } from '@lockstep/cli/measurement/interference.js'
+import { readMemory, readTree, resetPeak, type MemoryReading } from '@lockstep/cli/measurement/process-readings.js'
+import { TrainingProcess } from '@lockstep/cli/measurement/training-process.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { coordinatorBytes, workerBytes } from '@lockstep/shared/models/memory.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { drawDataSet } from './method/drawn-data-set.js'
-import { interferenceBetween, readCounters } from './method/interference.js'
-import { readMemory, readTree, resetPeak, type MemoryReading } from './method/process-readings.js'
-import { TrainingProcess } from './method/training-process.js'
 
 /**
  * Memory of a coordinator and two workers while they train VGG-16: 224 px, 1000 classes, micro-batch 4, eight leaves, checkpoints on

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { median } from '@lockstep/cli/measurement/statistics.js'
 import { train } from '@lockstep/coordinator/train.js'
 import { coordinatorLog, digitsRecipe, DIGITS_RECIPE } from './method/timed-run.js'
-import { median } from './method/statistics.js'
 
 /**
  * How soon a run goes on after a fault. `npm run bench -- recovery [REPETITIONS]`. From the fault of a worker to its leaves being

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { TrainingProcess } from '@lockstep/cli/measurement/training-process.js'
 import { BatchLoader } from '@lockstep/data/batch-loader.js'
 import { openTrainingData } from '@lockstep/data/training-data.js'
 import { encodeHeader } from '@lockstep/shared/checkpoint/safetensors.js'
@@ -12,7 +13,6 @@ import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { drawDataSet } from './method/drawn-data-set.js'
 import { peerPython, peerScript } from './method/peer-environment.js'
-import { TrainingProcess } from './method/training-process.js'
 
 /**
  * Every step of a real training on two workers against PyTorch in float64, from our own state before the step: what a step computes

@@ -1,11 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readInstant, windowBetween, type Instant, type Window } from '@lockstep/cli/measurement/foreign-load.js'
+import { summaryOf } from '@lockstep/cli/measurement/statistics.js'
+import { TrainingProcess } from '@lockstep/cli/measurement/training-process.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { drawDataSet } from './method/drawn-data-set.js'
-import { readInstant, windowBetween, type Instant, type Window } from './method/foreign-load.js'
-import { summaryOf } from './method/statistics.js'
-import { TrainingProcess } from './method/training-process.js'
 
 /**
  * How much faster two processors are than one: VGG-A at full width, 112 px, global batch 128; coordinator, averager, queue and workers

@@ -1,3 +1,4 @@
+import { summaryOf } from '@lockstep/cli/measurement/statistics.js'
 import { describeNetwork } from '@lockstep/shared/models/description.js'
 import { exchangedBytes } from '@lockstep/shared/models/memory.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
@@ -6,7 +7,6 @@ import { frozenPart, trainedPart, type ParameterLayout } from '@lockstep/shared/
 import { initializeParameter } from '@lockstep/shared/initialization/parameters.js'
 import { modelSchema } from '@lockstep/shared/recipe/schema.js'
 import { Engine } from '@lockstep/worker/engine/engine.js'
-import { summaryOf } from './method/statistics.js'
 
 /**
  * One micro-batch of transfer learning, VGG16 frozen and the head of Keras' example on it, beside the forward pass of the base alone and

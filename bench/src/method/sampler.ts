@@ -1,5 +1,5 @@
-import { interferenceBetween, isDisturbed, readCounters } from './interference.js'
-import { summaryOf, type Summary } from './statistics.js'
+import { interferenceBetween, isDisturbed, readCounters } from '@lockstep/cli/measurement/interference.js'
+import { summaryOf, type Summary } from '@lockstep/cli/measurement/statistics.js'
 
 /** Something that can be measured again and again, each time anew. */
 export interface Contender {

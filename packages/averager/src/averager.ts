@@ -71,6 +71,8 @@ export class Averager extends EventEmitter<AveragerEvents> {
   readonly #options: AveragerOptions
   readonly #slices: RunningSlice[] = []
   readonly #counters = new Int32Array(new SharedArrayBuffer(OUTCOMES.length * Int32Array.BYTES_PER_ELEMENT))
+  /** Microseconds that the slices have worked. */
+  readonly #busy = new BigUint64Array(new SharedArrayBuffer(BigUint64Array.BYTES_PER_ELEMENT))
   #leaves: LeafTally
   #copies: CopyTally
   /** Only where gradients are clipped. */
@@ -122,7 +124,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
     const { momentum, nesterov, clipNorm } = optimizer
     const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges }
     const options = { run, term, leaves, slice, microBatches, ...update }
-    const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer }
+    const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer, busy: this.#busy.buffer }
     const onNews = (event: SliceEvent | SliceLeafCopy): void => {
       this.#onSliceEvent(event, slice.index)
     }
@@ -328,6 +330,11 @@ export class Averager extends EventEmitter<AveragerEvents> {
   /** Contributions so far, by outcome, over all slices. */
   counters(): Record<Outcome, number> {
     return Object.fromEntries(OUTCOMES.map((outcome, index) => [outcome, Atomics.load(this.#counters, index)])) as Record<Outcome, number>
+  }
+
+  /** Seconds that the slices have spent on contributions, in all: taking them in, adding, updating. */
+  get busySeconds(): number {
+    return Number(Atomics.load(this.#busy, 0)) / 1e6
   }
 
   /** There is no time left: {@link close} waits neither for a checkpoint being written nor for the thread that writes it. */

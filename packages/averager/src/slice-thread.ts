@@ -17,9 +17,10 @@ import { WeightsStreams } from './weights-streams.js'
 
 /** The thread of one slice: its memory, its gRPC server, its share of every step. */
 
-const { options, host, insecureNetwork, counters } = workerData as SliceThreadData
+const { options, host, insecureNetwork, counters, busy } = workerData as SliceThreadData
 const CHUNK_BYTES = CHUNK_FLOATS * Float32Array.BYTES_PER_ELEMENT
 const outcomeCounts = new Int32Array(counters)
+const busyMicros = new BigUint64Array(busy)
 const tell: (event: SliceEvent | SliceLeafCopy) => void = answerRequests((request) => handle(request as SliceRequest))
 const server = createServer()
 let attempt = 0
@@ -63,8 +64,10 @@ function serveContributions(call: ServerDuplexStream<Contribution__Output, Ackno
   const worker = memberOf(call.metadata)
   const reader = new MemoryReader()
   call.on('data', (message: Contribution__Output) => {
-    const contribution = withBody(message, reader)
-    const outcome = state.contribute(contribution, worker)
+    const { contribution, outcome } = timed(() => {
+      const contribution = withBody(message, reader)
+      return { contribution, outcome: state.contribute(contribution, worker) }
+    })
     Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
     const { step, firstLeaf, leafCount, chunk } = contribution
     const more = call.write({ step, firstLeaf, leafCount, chunk, outcome })
@@ -84,6 +87,14 @@ function serveContributions(call: ServerDuplexStream<Contribution__Output, Ackno
   })
   // a broken stream: what was taken counts, the rest is sent again by someone
   call.on('error', () => undefined)
+}
+
+/** Does a part of the slice's work, and adds what it took to the slices' time. */
+function timed<Value>(work: () => Value): Value {
+  const startMs = performance.now()
+  const value = work()
+  Atomics.add(busyMicros, 0, BigInt(Math.round((performance.now() - startMs) * 1000)))
+  return value
 }
 
 /** A body that lies in shared memory is copied out before it is acknowledged: after that its owner may write there again. */
@@ -107,7 +118,9 @@ async function handle(request: SliceRequest): Promise<unknown> {
       state.beginStep(request.step, request.rate, request.audits)
       break
     case 'update':
-      state.update(request.factor)
+      timed(() => {
+        state.update(request.factor)
+      })
       break
     case 'commit':
     case 'skip':

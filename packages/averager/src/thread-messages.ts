@@ -15,6 +15,8 @@ export interface SliceThreadData {
   readonly insecureNetwork: boolean
   /** One Int32 an outcome, in the order of OUTCOMES; shared by all slices. */
   readonly counters: SharedArrayBuffer
+  /** One BigUint64: microseconds that all slices have spent on contributions. */
+  readonly busy: SharedArrayBuffer
 }
 
 export type SliceRequest =

@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Member } from './membership/member.js'
 import type { MembershipServer } from './membership/membership-server.js'
 import type { MetricsLog } from './metrics/metrics-log.js'
+import { StepTally } from './metrics/step-tally.js'
 import { nonFiniteOrigin } from './non-finite-origin.js'
 import type { Preparation } from './preparation.js'
 import type { Quarantine } from './quarantine.js'
@@ -49,6 +50,7 @@ export class RunShell {
   #over = false
   #ticks: NodeJS.Timeout | undefined
   #evaluationStartMs = 0
+  readonly #tally = new StepTally()
   /** Which checkpoint metrics to write: those of the newest evaluation, if it was of that version. */
   #evaluated: { version: number; metrics: { loss: number; top1: number; top5: number } } | null = null
 
@@ -162,7 +164,9 @@ export class RunShell {
     membership.on('heard', ({ worker }, progress) => {
       this.dispatch({ type: 'workerHeard', worker, progress, nowMs: performance.now() })
     })
-    membership.on('spanFinished', ({ worker }, { step, leafCount, loadSeconds, computeSeconds }) => {
+    membership.on('spanFinished', ({ worker }, span) => {
+      const { step, leafCount, loadSeconds, computeSeconds } = span
+      this.#tally.add(span)
       this.dispatch({ type: 'spanFinished', worker, step, leaves: leafCount, seconds: loadSeconds + computeSeconds })
     })
     membership.on('evaluationResult', ({ worker }, { version, batch, term, ...counts }) => {
@@ -331,7 +335,7 @@ export class RunShell {
       ...(digest === null ? {} : { stateDigest: digest.stateDigest }),
       ...(skipped === undefined ? {} : { skipped: true as const }),
     }
-    metrics.step({ ...shown, seconds })
+    metrics.step({ ...shown, seconds, ...this.#tally.take(services.averager.busySeconds) })
     const { steps } = preparation.plan
     emit({ type: 'step', ...shown, steps, secondsLeft: report.secondsLeft(steps - step) })
     this.#evaluationStartMs = performance.now()

@@ -11,6 +11,7 @@ import { interruptibleWork } from '../standalone-work.js'
 import { Narrator } from '../terminal/narrator.js'
 import { writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
+import { configureScaling } from './experiment-scaling.js'
 
 interface DepthOptions {
   data?: string
@@ -26,7 +27,7 @@ interface DepthOptions {
 
 export function configure(command: Command): void {
   command.description('Experiments that take many trainings and end in a report.')
-  addExample(command, 'lockstep experiment depth')
+  addExample(command, 'lockstep experiment depth', 'lockstep experiment scaling --workers 1,2')
   const depth = command
     .command('depth')
     .description(
@@ -47,6 +48,7 @@ export function configure(command: Command): void {
     'lockstep experiment depth --data photos/ --seeds 1,2,3 --out depth-photos',
   )
   depth.action(runDepth)
+  configureScaling(command)
 }
 
 async function runDepth(options: DepthOptions): Promise<void> {

@@ -1,3 +1,28 @@
+/**
+ * Where the time of a step went: seconds, summed over workers. What is left of workers × seconds they waited, for the others, the
+ * commit or their next job. A worker's word may come after the line was written; it counts in the next one then, so that sums over
+ * several steps are right.
+ */
+export interface StepTimes {
+  /** Nothing to compute on, since pictures were not decoded yet. */
+  readonly input: number
+  readonly compute: number
+  /** After the last gradient, until all were acknowledged. */
+  readonly send: number
+  /** After the commit, until the weights were there and in the engine. */
+  readonly receive: number
+  /** Averager: taking contributions in, adding and updating; summed over slices, beside the workers' time. */
+  readonly reduce: number
+}
+
+/** What was exchanged for a step, summed over workers, whichever way it went. */
+export interface StepBytes {
+  /** Gradients. */
+  readonly sent: number
+  /** Weights. */
+  readonly received: number
+}
+
 /** A line of metrics.jsonl for a step. `step` counts updates done, as checkpoints do: the first line says 1. */
 export interface StepMetrics {
   readonly step: number
@@ -10,6 +35,8 @@ export interface StepMetrics {
   readonly seconds: number
   readonly samplesPerSecond: number
   readonly workers: number
+  readonly times?: StepTimes
+  readonly bytes?: StepBytes
   /** SHA-256, hexadecimal, of the state after this update, where the recipe asks for it. */
   readonly stateDigest?: string
   /** The step was not finite, and its update left out (`nonFinite: skip`). */

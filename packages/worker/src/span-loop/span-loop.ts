@@ -54,6 +54,8 @@ export class SpanLoop {
   /** The version the engine holds. */
   private engineVersion: number | undefined
   private stopped = false
+  /** Bytes of the exchange that the coordinator has heard of. */
+  private told = { sent: 0, received: 0 }
   /** Wakes the job in hand when a version is final. */
   private onFinal: () => void = () => undefined
   private idle: Promise<void> = Promise.resolve()
@@ -179,10 +181,18 @@ export class SpanLoop {
       return
     }
     const { loadSeconds, computeSeconds, sendSeconds } = outcome
-    tell({
-      spanFinished: { term, step, firstLeaf: first, leafCount: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds },
-    })
-    log.debug({ step, first, count: outcome.leaves, loadSeconds, weightsSeconds, computeSeconds, sendSeconds }, 'span finished')
+    const seconds = { loadSeconds, weightsSeconds, computeSeconds, sendSeconds }
+    tell({ spanFinished: { term, step, firstLeaf: first, leafCount: outcome.leaves, ...seconds, ...this.bytesSinceLast() } })
+    log.debug({ step, first, count: outcome.leaves, ...seconds }, 'span finished')
+  }
+
+  /** What was exchanged since it was asked last. */
+  private bytesSinceLast(): { readonly bytesSent: number; readonly bytesReceived: number } {
+    const { bytesAcknowledged: sent, weights } = this.options.exchange
+    const received = weights.bytesReceived
+    const since = { bytesSent: sent - this.told.sent, bytesReceived: received - this.told.received }
+    this.told = { sent, received }
+    return since
   }
 
   private async runEvaluation(job: EvaluationJob): Promise<void> {
