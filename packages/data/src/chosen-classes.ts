@@ -30,8 +30,6 @@ export function chooseClasses(folder: SampleFolder, chosen: readonly string[] | 
   requireClasses(classes, chosen, folder.path)
   const kept = classes.filter((name) => chosen.includes(name))
   const labels = classes.map((name) => kept.indexOf(name))
-  const samples = Uint32Array.from(
-    Array.from({ length: folder.size }, (_, i) => i).filter((i) => (labels[folder.label(i)] ?? -1) >= 0),
-  )
+  const samples = Uint32Array.from(Array.from({ length: folder.size }, (_, i) => i).filter((i) => (labels[folder.label(i)] ?? -1) >= 0))
   return { classes: kept, source: new SampleSubset(folder, samples, labels), samples }
 }
