@@ -17,10 +17,12 @@ const FIXTURES = fileURLToPath(new URL('../fixtures/formats/', import.meta.url))
 const fixture = (name: string): string => join(FIXTURES, name)
 
 let folder: string
+/** Predictions by name, of each script's. */
 let answers: Record<string, number[][]>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'lockstep-formats-'))
-  answers = JSON.parse(await readFile(fixture('predictions.json'), 'utf8')) as typeof answers
+  const read = async (name: string): Promise<typeof answers> => JSON.parse(await readFile(fixture(name), 'utf8')) as typeof answers
+  answers = { ...(await read('predictions.json')), ...(await read('torch-predictions.json')), ...(await read('graph-predictions.json')) }
 })
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
@@ -51,6 +53,15 @@ describe('an imported network', LONG, () => {
     ['vgg16-keras3.weights.h5', 'vgg16-keras3', 64],
     ['vgg19-sequential.keras', 'vgg19-sequential', 64],
     ['torchvision.safetensors', 'torchvision', 256],
+    ['torch-resnet18.safetensors', 'resnet18', 256],
+    ['torch-resnet50.safetensors', 'resnet50', 256],
+    ['torch-alexnet.safetensors', 'alexnet', 256],
+    ['torch-vgg11-bn.safetensors', 'vgg11-bn', 256],
+    ['graph-vgg11-bn-keras2.h5', 'graph-vgg11-bn-keras2.h5', 64],
+    ['graph-vgg11-bn.keras', 'graph-vgg11-bn.keras', 64],
+    ['graph-resnet18-keras2.h5', 'graph-resnet18-keras2.h5', 64],
+    ['graph-se-resnet18.keras', 'graph-se-resnet18.keras', 64],
+    ['graph-nameless.keras', 'graph-nameless.keras', 64],
   ])('%s sees in pictures what it saw in its own framework, to 1e-4', async (file, answer, side) => {
     const out = `${file}.safetensors`
     const made = await runCommand(['import', fixture(file), '--out', out], folder)
@@ -97,15 +108,20 @@ describe('an imported network', LONG, () => {
 })
 
 describe('a network exported for tfjs', LONG, () => {
-  it('is loaded by tfjs and sees there what it saw in Keras', async () => {
-    const [checkpoint, out] = [join(folder, 'for-tfjs.safetensors'), join(folder, 'tfjs')]
-    await importModel({ file: fixture('vgg16-keras2.h5'), out: checkpoint, hints: {} })
+  it.each([
+    ['vgg16-keras2.h5', 'vgg16-keras2'],
+    ['graph-vgg11-bn.keras', 'graph-vgg11-bn.keras'],
+    ['graph-resnet18-keras2.h5', 'graph-resnet18-keras2.h5'],
+    ['graph-se-resnet18.keras', 'graph-se-resnet18.keras'],
+  ])('is loaded by tfjs and sees there what it saw in Keras: %s', async (file, expected) => {
+    const [checkpoint, out] = [join(folder, `for-tfjs-${file}.safetensors`), join(folder, `tfjs-${file}`)]
+    await importModel({ file: fixture(file), out: checkpoint, hints: {} })
     await exportModel({ checkpoint, format: 'tfjs', out })
     const tf = loadTensorFlow()
     const model = await tf.loadLayersModel(pathToFileURL(join(out, 'model.json')).href)
     const pictures = await Promise.all(['a', 'b'].map((name) => caffePixels(fixture(`${name}-64.png`))))
     const answer = model.predict(tf.tensor4d(new Float32Array(pictures.flat()), [2, 64, 64, 3])) as ReturnType<typeof tf.tensor2d>
-    expect(largestDifference(await answer.array(), answers['vgg16-keras2'] ?? [])).toBeLessThan(1e-4)
+    expect(largestDifference(await answer.array(), answers[expected] ?? [])).toBeLessThan(1e-4)
   })
 })
 

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import { openCheckpoint, type Checkpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
+import { isChain, type Network } from '@lockstep/shared/models/network.js'
 import type { ParameterEntry } from '@lockstep/shared/parameters/layout.js'
 import { reverseInputChannels } from './axes.js'
 import { NOTE_NAME, parseNote, type ExportNote } from './export-note.js'
@@ -10,7 +11,8 @@ import { TENSOR_ROLES, type FormatName, type TensorRole } from './foreign-model.
 import { Hdf5File } from './keras/hdf5-file.js'
 import { writeKerasArchive } from './keras/keras-archive.js'
 import { writeLegacyH5 } from './keras/legacy-h5.js'
-import { kerasLayers, sequentialConfig2, sequentialConfig3 } from './keras/sequential-config.js'
+import { exportedLayers, modelConfig2, modelConfig3 } from './keras/exported-config.js'
+import type { KerasLayer } from './keras/keras-layers.js'
 import { writeWeightsH5 } from './keras/weights-h5.js'
 import type { NamedTensor } from './named-tensor.js'
 import { writeTensorFile } from './safetensors-file.js'
@@ -118,33 +120,34 @@ async function write(
     case 'tfjs': {
       await rm(path, { recursive: true, force: true })
       await mkdir(path)
-      await writeLayersModel(path, { tensors, modelConfig: sequentialConfig2(network), note })
+      await writeLayersModel(path, { tensors, modelConfig: modelConfig2(network), note })
       break
     }
     case 'keras': {
-      const modelConfig = JSON.stringify(sequentialConfig3(network))
-      await writeKerasArchive(path, { layers: stacked(network), tensors, modelConfig, note })
+      const modelConfig = JSON.stringify(modelConfig3(network))
+      await writeKerasArchive(path, { layers: grouped(network), tensors, modelConfig, note })
       break
     }
     case 'keras3-weights':
-      await withHdf5(path, (file) => writeWeightsH5(file, { layers: stacked(network), tensors, note }))
+      await withHdf5(path, (file) => writeWeightsH5(file, { layers: grouped(network), tensors, note }))
       break
     case 'keras2-h5':
     case 'keras2-weights':
     case 'keras3-h5': {
       const dialect = format === 'keras3-h5' ? 3 : 2
-      const architecture = dialect === 3 ? sequentialConfig3(network) : sequentialConfig2(network)
+      const architecture = dialect === 3 ? modelConfig3(network) : modelConfig2(network)
       const modelConfig = format === 'keras2-weights' ? undefined : JSON.stringify(architecture)
-      const layers = kerasLayers(network).map(({ name }) => name)
+      const layers = exportedLayers(network).map(({ name }) => name)
       await withHdf5(path, (file) => writeLegacyH5(file, { layers, tensors, modelConfig, dialect, note }))
       break
     }
   }
 }
 
-/** Layers that a Sequential model keeps a group for: all but the input. */
-function stacked(network: Parameters<typeof kerasLayers>[0]): ReturnType<typeof kerasLayers> {
-  return kerasLayers(network).filter(({ className }) => className !== 'InputLayer')
+/** Layers that a model of Keras 3 keeps a group for: of a Sequential one all but the input. */
+function grouped(network: Network): KerasLayer[] {
+  const layers = exportedLayers(network)
+  return isChain(network) ? layers.filter(({ className }) => className !== 'InputLayer') : layers
 }
 
 async function withHdf5(path: string, work: (file: Hdf5File) => Promise<void>): Promise<void> {

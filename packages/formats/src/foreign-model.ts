@@ -12,7 +12,7 @@ export const FORMATS = [
 ] as const
 
 /**
- * safetensors: our own tensor names. torchvision: a state dict in safetensors. keras2-h5, keras3-h5: a whole model as HDF5.
+ * safetensors: our own tensor names. torchvision: a state dict with its names in safetensors. keras2-h5, keras3-h5: a whole model as HDF5.
  * keras2-weights, keras3-weights: weights alone. keras: the zip of Keras 3. tfjs: a LayersModel, model.json and its shards.
  */
 export type FormatName = (typeof FORMATS)[number]
@@ -38,6 +38,8 @@ export interface ForeignLayer {
   readonly className: string
   readonly name: string
   readonly config: Readonly<Record<string, unknown>>
+  /** Names of the layers whose outputs it takes, of a functional model. */
+  readonly inputs?: readonly string[] | undefined
 }
 
 export interface ForeignModel {

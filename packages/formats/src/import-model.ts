@@ -6,7 +6,7 @@ import { freshState } from '@lockstep/shared/checkpoint/fresh-state.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
-import type { Network } from '@lockstep/shared/models/network.js'
+import { isChain, type Network } from '@lockstep/shared/models/network.js'
 import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { recipeDigest } from '@lockstep/shared/recipe/recipe-digest.js'
@@ -14,8 +14,9 @@ import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { reverseInputChannels } from './axes.js'
 import { parseNote, type ExportNote } from './export-note.js'
 import { openForeignModel } from './format-detection.js'
-import type { FormatName, ForeignModel } from './foreign-model.js'
+import type { FormatName, ForeignModel, ForeignTensor } from './foreign-model.js'
 import { checkArchitecture } from './keras/architecture-check.js'
+import { matchGraph } from './keras/graph-match.js'
 import { findModel, type ModelHints } from './model-search.js'
 import { defaultScale, pictureRule, type PictureRule, type PictureRuleName } from './pictures.js'
 import { assignTensors, type Assignment } from './tensor-assignment.js'
@@ -58,10 +59,11 @@ export async function importModel(request: ImportRequest): Promise<ImportReport>
   try {
     const note = parseNote(foreign.note)
     const { model, network } = findModel(foreign, request.file, { ...note?.model, ...statedHints(request.hints) })
-    const architectureCompared = foreign.layers !== undefined && checkArchitecture(foreign.layers, network, request.file)
-    if (!architectureCompared) requireKnownEpsilon(foreign.format, network, request.file)
+    const { tensors, compared: architectureCompared } = compareArchitecture(foreign, network, request.file)
+    const isEpsilonKnown = architectureCompared || request.hints.normalizationEpsilon !== undefined || note !== undefined
+    if (!isEpsilonKnown) requireKnownEpsilon(foreign.format, network, request.file)
     const layout = layoutOf(network)
-    const assignments = assignTensors(foreign.tensors, layout, { file: request.file, network: calledNetwork(model) })
+    const assignments = assignTensors(tensors, layout, { file: request.file, network: calledNetwork(model), chain: isChain(network) })
     const feeding = feedingOf(request, foreign, note)
     const { rule } = feeding
     const preprocessing = preprocessingOf(request, network, note, feeding)
@@ -85,6 +87,18 @@ export async function importModel(request: ImportRequest): Promise<ImportReport>
   }
 }
 
+/** Compares what the file states of its layers, and calls them as ours are called where the graph tells which they are. */
+function compareArchitecture(
+  { layers, tensors }: ForeignModel,
+  network: Network,
+  file: string,
+): { readonly tensors: readonly ForeignTensor[]; readonly compared: boolean } {
+  if (layers === undefined) return { tensors, compared: false }
+  if (isChain(network)) return { tensors, compared: checkArchitecture(layers, network, file) }
+  const names = matchGraph(layers, network, file)
+  return { tensors: tensors.map((tensor) => ({ ...tensor, layer: names.get(tensor.layer) ?? tensor.layer })), compared: true }
+}
+
 /**
  * What batch normalization adds to a variance is no tensor. PyTorch adds what we do; Keras adds what each layer was told, a hundred
  * times as much by default, and its files of weights alone do not say.
@@ -95,7 +109,7 @@ function requireKnownEpsilon(format: FormatName, network: Network, file: string)
   if (normalization === undefined || !format.startsWith('keras')) return
   throw new TrainError(
     'CHECKPOINT_MISMATCH',
-    `${file} does not say the epsilon of its batch normalization (${normalization.name}); save the whole model instead: model.save('x.keras')`,
+    `${file} does not say the epsilon of its batch normalization (${normalization.name}); save the whole model instead, model.save('x.keras'), or say --epsilon (Keras adds 0.001 where nothing is said)`,
   )
 }
 

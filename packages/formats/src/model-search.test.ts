@@ -68,7 +68,7 @@ describe('findModel', () => {
 describe('assignTensors', () => {
   const model = { name: 'vgg-a', width: 0.25, inputSize: 32, fullyConnected: [8] } as const
   const layout = layoutOf(networkOf(modelSchema.parse(model), CLASSES))
-  const names = { file: 'x.h5', network: 'vgg-a' }
+  const names = { file: 'x.h5', network: 'vgg-a', chain: true }
 
   it('goes by names, whatever the order', () => {
     const assigned = assignTensors(tensorsOf(model).reverse(), layout, names)

@@ -1,21 +1,29 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { familyDefaults, familyOf, RESNET_NAMES } from '@lockstep/shared/models/families.js'
 import { networkOf, type Network } from '@lockstep/shared/models/network.js'
-import { convolutionNames, VGG_CONFIGURATIONS } from '@lockstep/shared/models/vgg.js'
+import { VGG_CONFIGURATIONS } from '@lockstep/shared/models/vgg.js'
 import { shapesOf } from '@lockstep/shared/models/shapes.js'
 import { modelSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
-import { groupByLayer, kernelShapes } from './foreign-layers.js'
-import type { ForeignModel } from './foreign-model.js'
+import { architectureHints } from './architecture-hints.js'
+import { groupByLayer, kernelShapes, type TensorGroup } from './foreign-layers.js'
+import type { ForeignModel, ForeignTensor } from './foreign-model.js'
 
 /** Which network a file holds: from the shapes of its kernels, from the architecture where it has one, and from what is said. Pure. */
 
+type ModelName = Recipe['model']['name']
+/** HWIO, or in × out. */
+type Shape = readonly number[]
+
 /** What a person says of the network, or an export of ours wrote beside it; everything else is found. */
 export interface ModelHints {
-  readonly name?: Recipe['model']['name'] | undefined
+  readonly name?: ModelName | undefined
   readonly width?: number | undefined
   readonly inputSize?: number | undefined
   readonly fullyConnected?: readonly number[] | undefined
   readonly head?: Recipe['model']['head'] | undefined
   readonly dropout?: number | undefined
+  /** What batch normalization adds to a variance. */
+  readonly normalizationEpsilon?: number | undefined
 }
 
 export interface FoundModel {
@@ -23,7 +31,7 @@ export interface FoundModel {
   readonly network: Network
 }
 
-/** Five poolings: the last feature map has a 32nd of the input's side. */
+/** Five poolings: the last feature map of a VGG has a 32nd of the input's side. */
 const REDUCTION = 32
 
 /**
@@ -32,18 +40,25 @@ const REDUCTION = 32
  */
 export function findModel(foreign: ForeignModel, file: string, hints: ModelHints): FoundModel {
   const groups = groupByLayer(foreign.tensors)
+  const gates = groups.filter(isGate)
   const convolutions = kernelShapes(groups, 'convolution')
-  const dense = kernelShapes(groups, 'dense')
+  const dense = kernelShapes(
+    groups.filter((group) => !isGate(group)),
+    'dense',
+  )
   const classes = dense.at(-1)?.[1]
   if (convolutions.length === 0 || classes === undefined) {
     const what = convolutions.length === 0 ? 'no convolution' : 'no dense layer (a network without its top)'
     throw new TrainError('CHECKPOINT_MISMATCH', `${file} has ${what}; Lockstep imports whole networks for classes, with their last layer`)
   }
-  const name = hints.name ?? configurationOf(convolutions, file)
+  const name = hints.name ?? closestNetwork(foreign, convolutions, file)
   const normalized = groups.some(({ kind }) => kind === 'normalization')
-  const found = name.startsWith('vgg')
-    ? { ...vggHints(foreign, convolutions, dense), ...(normalized ? { batchNormalization: true } : {}) }
-    : {}
+  const found = {
+    ...familyHints(name, foreign, convolutions, dense),
+    ...(familyOf(name) === 'vgg' && normalized ? { batchNormalization: true } : {}),
+    ...(gates.length > 0 ? { squeezeExcitation: ratioOf(gates) } : {}),
+    ...(normalized ? { normalizationEpsilon: architectureHints(foreign).normalizationEpsilon } : {}),
+  }
   const stated = Object.fromEntries(Object.entries(hints).filter(([, value]) => value !== undefined))
   const model = modelSchema.safeParse({ ...found, ...stated, name })
   if (!model.success) {
@@ -53,57 +68,81 @@ export function findModel(foreign: ForeignModel, file: string, hints: ModelHints
   return { model: model.data, network: networkOf(model.data, classes) }
 }
 
-/** The configuration whose convolutions these are; of two with as many (C and D) the one with more of the shapes. A-LRN has to be said. */
-function configurationOf(convolutions: readonly (readonly number[])[], file: string): Recipe['model']['name'] {
-  const fitting = VGG_CONFIGURATIONS.filter((name) => convolutionNames(name).length === convolutions.length)
-  const scored = fitting.map((name) => ({ name, score: matchingKernels(name, convolutions) })).sort((a, b) => b.score - a.score)
+/** A dense layer of a squeeze-and-excitation block, by our names. */
+function isGate({ layer }: Pick<TensorGroup<ForeignTensor>, 'layer'>): boolean {
+  return /_se_fc[12]$/.test(layer)
+}
+
+/** The widest block tells the ratio best: a bottleneck has whole units. */
+function ratioOf(gates: readonly TensorGroup<ForeignTensor>[]): number {
+  const squeezing = kernelShapes(
+    gates.filter(({ layer }) => layer.endsWith('1')),
+    'dense',
+  )
+  const [channels = 1, units = 1] = squeezing.reduce((widest, shape) => ((shape[0] ?? 0) > (widest[0] ?? 0) ? shape : widest), [])
+  return Math.max(1, Math.round(channels / units))
+}
+
+/** The network whose convolutions these are; of several with as many the one with more of the shapes. A-LRN has to be said. */
+function closestNetwork({ format }: ForeignModel, convolutions: readonly Shape[], file: string): ModelName {
+  // torchvision's AlexNet is the one of 2014, and Krizhevsky's of 2012 has layers that torchvision has not.
+  const alexnets = format === 'torchvision' ? (['alexnet-2014'] as const) : (['alexnet', 'alexnet-2014'] as const)
+  const names: readonly ModelName[] = [...VGG_CONFIGURATIONS, ...alexnets, ...RESNET_NAMES, 'small-cnn']
+  const scored = names
+    .map((name) => ({ name, kernels: kernelsOf(name, widthOf(name, convolutions)) }))
+    .filter(({ kernels }) => kernels.length === convolutions.length)
+    .map(({ name, kernels }) => ({ name, score: kernels.filter((kernel, at) => kernel.join() === convolutions[at]?.join()).length }))
+    .sort((a, b) => b.score - a.score)
   const best = scored[0]
   if (best === undefined) {
     throw new TrainError(
       'CHECKPOINT_MISMATCH',
-      `${file} has ${String(convolutions.length)} convolutions; the VGG networks have 8 (A), 10 (B), 13 (C, D) or 16 (E): say which network it is with --model`,
+      `${file} has ${String(convolutions.length)} convolutions; the VGG networks have 8 (A), 10 (B), 13 (C, D) or 16 (E), AlexNet 5, the ResNets 20, 36, 53, 104 or 155: say which network it is with --model`,
     )
   }
   return best.name
 }
 
-function matchingKernels(name: Recipe['model']['name'], convolutions: readonly (readonly number[])[]): number {
-  const model = modelSchema.parse({ name, width: widthOf(convolutions), fullyConnected: [] })
-  const kernels = shapesOf(networkOf(model, 1)).flatMap(({ layer, kernel }) => (layer.type === 'convolution' ? [kernel?.join()] : []))
-  return kernels.filter((kernel, index) => kernel === convolutions[index]?.join()).length
+/** Kernels of a network's convolutions, HWIO, in network order. */
+function kernelsOf(name: ModelName, width: number): Shape[] {
+  const network = networkOf(modelSchema.parse({ name, width }), 1)
+  return shapesOf(network).flatMap(({ layer, kernel }) => (layer.type === 'convolution' && kernel !== undefined ? [kernel] : []))
 }
 
-/** The widest layer has 512 filters at width 1, so it tells the multiplier best. */
-function widthOf(convolutions: readonly (readonly number[])[]): number {
-  return Math.min(16, Math.max(...convolutions.map((shape) => shape[3] ?? 1)) / 512)
+/** The widest layer tells the multiplier best. */
+function widthOf(name: ModelName, convolutions: readonly Shape[]): number {
+  const widest = (kernels: readonly Shape[]): number => Math.max(...kernels.map((shape) => shape[3] ?? 1))
+  return Math.min(16, widest(convolutions) / widest(kernelsOf(name, 1)))
 }
 
-function vggHints(foreign: ForeignModel, convolutions: readonly (readonly number[])[], dense: readonly (readonly number[])[]): ModelHints {
-  const channels = convolutions.at(-1)?.[3] ?? 1
-  const side = Math.sqrt((dense[0]?.[0] ?? 1) / channels)
-  const architecture = architectureHints(foreign)
-  return {
-    width: widthOf(convolutions),
-    fullyConnected: dense.slice(0, -1).map((shape) => shape[1] ?? 1),
-    // One value a channel is a flattened map of 1 × 1 or an average: without an architecture the former, at the smallest input.
-    inputSize: architecture.inputSize ?? Math.max(1, Math.floor(side)) * REDUCTION,
-    head: architecture.head ?? 'flatten',
-    ...(architecture.dropout === undefined ? {} : { dropout: architecture.dropout }),
+function familyHints(name: ModelName, foreign: ForeignModel, convolutions: readonly Shape[], dense: readonly Shape[]): object {
+  const width = widthOf(name, convolutions)
+  const channels = convolutions[0]?.[2] === 1 ? 1 : 3
+  const { inputSize, head, dropout } = architectureHints(foreign)
+  const family = familyOf(name)
+  if (family === 'resnet') return { width, channels, ...(inputSize === undefined ? {} : { inputSize }) }
+  const common = {
+    ...{ width, channels, fullyConnected: dense.slice(0, -1).map((shape) => shape[1] ?? 1), head: head ?? 'flatten' },
+    ...(dropout === undefined ? {} : { dropout }),
+    // One group's kernels see all channels.
+    ...(name === 'alexnet' && convolutions[1]?.[2] === convolutions[0]?.[3] ? { groups: 1 } : {}),
   }
+  const flattened = dense[0]?.[0] ?? 1
+  if (inputSize !== undefined) return { ...common, inputSize }
+  // One value a channel is a flattened map of 1 × 1 or an average: without an architecture the former, at the smallest input.
+  if (family === 'vgg')
+    return { ...common, inputSize: Math.max(1, Math.floor(Math.sqrt(flattened / (convolutions.at(-1)?.[3] ?? 1)))) * REDUCTION }
+  return { ...common, inputSize: inputSizeFor({ name, width, channels }, flattened) }
 }
 
-/** What the stated layers say: the input's side, what stands before the dense layers, the share dropped. */
-function architectureHints({ layers }: ForeignModel): ModelHints {
-  if (layers === undefined) return {}
-  const inputSize = layers.map(({ config }) => inputSideOf(config)).find((side) => side !== undefined)
-  const averaged = layers.some(({ className }) => className === 'GlobalAveragePooling2D')
-  const rate = layers.find(({ className }) => className === 'Dropout')?.config.rate
-  return { inputSize, head: averaged ? 'globalAveragePooling' : 'flatten', dropout: typeof rate === 'number' ? rate : 0 }
-}
-
-/** [batch, height, width, channels] of an input layer, or of a first layer that has the input in it. */
-function inputSideOf(config: Readonly<Record<string, unknown>>): number | undefined {
-  const shape = config.batch_shape ?? config.batch_input_shape
-  const side: unknown = Array.isArray(shape) ? shape[1] : undefined
-  return typeof side === 'number' && shape !== undefined && Array.isArray(shape) && shape.length === 4 ? side : undefined
+/** The side of pictures of which so many values are left when the maps are flattened: the usual one, else the smallest. */
+function inputSizeFor(model: { name: ModelName; width: number; channels: number }, flattened: number): number {
+  const { inputSize: usual, smallestInput } = familyDefaults(model.name)
+  const left = (inputSize: number): number =>
+    shapesOf(networkOf(modelSchema.parse({ ...model, inputSize, head: 'flatten' }), 1)).find(({ layer }) => layer.type === 'flatten')
+      ?.output[0] ?? 0
+  if (left(usual) === flattened) return usual
+  let size = smallestInput
+  while (size < usual && left(size) < flattened) size++
+  return size
 }

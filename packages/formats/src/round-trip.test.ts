@@ -58,6 +58,28 @@ const CASES: [file: string, format: FormatName, model: object][] = [
   ['torchvision.safetensors', 'torchvision', { ...SIXTEEN, inputSize: 224 }],
 ]
 
+const RESIDUAL = { name: 'resnet-18', width: 1 / 32, inputSize: 64, fullyConnected: [], head: 'globalAveragePooling' }
+const NORMALIZED = {
+  name: 'vgg-a',
+  width: 1 / 64,
+  inputSize: 64,
+  fullyConnected: [12],
+  batchNormalization: true,
+  normalizationEpsilon: 0.001,
+}
+/** With batch normalization or branches, and how many tensors they have. */
+const GRAPHS: [file: string, format: FormatName, model: object, tensors: number][] = [
+  ['graph-vgg11-bn-keras2.h5', 'keras2-h5', NORMALIZED, 52],
+  ['graph-vgg11-bn.keras', 'keras', NORMALIZED, 52],
+  ['graph-resnet18-keras2.h5', 'keras2-h5', RESIDUAL, 102],
+  ['graph-resnet18-tfjs', 'tfjs', RESIDUAL, 102],
+  ['graph-se-resnet18.keras', 'keras', { ...RESIDUAL, squeezeExcitation: 2 }, 134],
+  ['torch-resnet18.safetensors', 'torchvision', { ...RESIDUAL, inputSize: 224 }, 102],
+  ['torch-resnet50.safetensors', 'torchvision', { ...RESIDUAL, name: 'resnet-50', inputSize: 224 }, 267],
+  ['torch-alexnet.safetensors', 'torchvision', { name: 'alexnet-2014', width: 1 / 32, inputSize: 224, fullyConnected: [12, 10] }, 16],
+  ['torch-vgg11-bn.safetensors', 'torchvision', { name: 'vgg-a', width: 1 / 32, inputSize: 224, batchNormalization: true }, 54],
+]
+
 describe('a file of its own framework', () => {
   it.each(CASES)('%s is found to be %s, and comes back in every bit', async (file, format, model) => {
     const report = await imported(join(FIXTURES, file))
@@ -73,6 +95,27 @@ describe('a file of its own framework', () => {
     // Names that Keras made up are not kept, except where the place is the name.
     expect([...after].sort()).toEqual([...before].sort())
     expect(after.size).toBe(file.includes('19') ? 38 : 32)
+  })
+
+  it.each(GRAPHS)('%s, with batch normalization or branches, comes back in every bit', async (file, format, model, count) => {
+    const report = await imported(join(FIXTURES, file))
+    expect(report).toMatchObject({ format, model, classes: ['0', '1', '2', '3', '4'], architectureCompared: format !== 'torchvision' })
+    const out = at(`again-${file}`)
+    await exportModel({ checkpoint: report.out, format, out })
+    const named = file.includes('vgg11-bn-keras2') ? 'bits' : 'file'
+    const [before, after] = [await bitsOf(join(FIXTURES, file), 'file'), await bitsOf(out, 'file')]
+    expect(after.size).toBe(count)
+    // Names that Keras made up are not kept.
+    if (named === 'bits') expect([...after.values()].sort()).toEqual([...before.values()].sort())
+    else expect([...after].sort()).toEqual([...before].sort())
+    expect((await imported(out)).weightsDigest).toBe(report.weightsDigest)
+  })
+
+  it('of Keras, named and wired by another hand, is the same network, its tensors told by the graph', async () => {
+    const report = await imported(join(FIXTURES, 'graph-nameless.keras'))
+    expect(report).toMatchObject({ model: { ...RESIDUAL, normalizationEpsilon: 0.001 }, architectureCompared: true })
+    await exportModel({ checkpoint: report.out, format: 'keras', out: at('named.keras') })
+    expect((await imported(at('named.keras'))).weightsDigest).toBe(report.weightsDigest)
   })
 
   it('has the same weights in all formats of Keras, the layout of keras.applications included', async () => {
@@ -121,6 +164,15 @@ describe('a file of its own framework', () => {
 })
 
 describe('an export', () => {
+  it.each(['safetensors', 'torchvision', 'keras2-h5', 'keras2-weights', 'keras3-h5', 'keras3-weights', 'keras', 'tfjs'] as const)(
+    'of a residual network as %s comes back in every bit',
+    async (format) => {
+      const first = await imported(join(FIXTURES, 'graph-resnet18-keras2.h5'))
+      await exportModel({ checkpoint: first.out, format, out: at(`residual-${format}`) })
+      expect(await imported(at(`residual-${format}`))).toMatchObject({ format, model: first.model, weightsDigest: first.weightsDigest })
+    },
+  )
+
   it.each(['safetensors', 'torchvision', 'keras2-h5', 'keras2-weights', 'keras3-h5', 'keras3-weights', 'keras', 'tfjs'] as const)(
     'as %s comes back with classes, preprocessing and every bit',
     async (format) => {
@@ -192,6 +244,71 @@ async function shallowFile(): Promise<string> {
   await source.close()
   return at('vgg-a.safetensors')
 }
+
+/** The weights alone of a .keras, which is what save_weights writes. */
+async function weightsOf(archive: string, out: string): Promise<string> {
+  const zip = await yauzl.openPromise(join(FIXTURES, archive))
+  for await (const entry of zip.eachEntry())
+    if (entry.fileName === 'model.weights.h5') await writeFile(at(out), await buffer(await zip.openReadStreamPromise(entry)))
+  return at(out)
+}
+
+describe('weights alone', () => {
+  it('with batch normalization need its epsilon said, and are the same then', async () => {
+    const file = await weightsOf('graph-vgg11-bn.keras', 'normalized.weights.h5')
+    await expect(imported(file)).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+      message: expect.stringMatching(/^[^\n]*does not say the epsilon[^\n]*--epsilon[^\n]*$/) as string,
+    })
+    const { weightsDigest } = await imported(join(FIXTURES, 'graph-vgg11-bn.keras'))
+    expect(await imported(file, { hints: { normalizationEpsilon: 0.001 } })).toMatchObject({ model: NORMALIZED, weightsDigest })
+  })
+
+  it('of a network that branches go by our names, and by nothing else', async () => {
+    const hints = { normalizationEpsilon: 1e-5 }
+    const named = await imported(await weightsOf('graph-se-resnet18.keras', 'named.weights.h5'), { hints })
+    expect(named.weightsDigest).toBe((await imported(join(FIXTURES, 'graph-se-resnet18.keras'))).weightsDigest)
+    await expect(imported(await weightsOf('graph-nameless.keras', 'nameless.weights.h5'), { hints })).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+      message: expect.stringMatching(/^[^\n]* has no layer conv1_conv, which resnet-18 [^\n]*branches[^\n]*$/) as string,
+    })
+  })
+})
+
+describe('a state dict that is not ours', () => {
+  it.each<[string, (name: string, shape: readonly number[]) => [string, readonly number[]] | undefined, RegExp]>([
+    [
+      'of a ResNeXt',
+      (name, shape) => [name, /layer\d\.\d\.conv2/.test(name) ? [shape[0] ?? 0, 1, 3, 3] : shape],
+      /tensor layer1\.0\.conv2\.weight is 3 × 3 × 1 × 2, .* wants 3 × 3 × 2 × 2/,
+    ],
+    [
+      'with a layer that torchvision lacks',
+      (name, shape) => [name.replace('layer1.0.conv1', 'layer1.0.conv9'), shape],
+      /tensor layer1\.0\.conv9\.weight .*none of torchvision's/,
+    ],
+    [
+      'without a normalization',
+      (name, shape) => (name.startsWith('layer3.1.bn1.') ? undefined : [name, shape]),
+      /has no layer conv4_block2_1_bn, which resnet-50/,
+    ],
+    ['without its last layer', (name, shape) => (name.startsWith('fc.') ? undefined : [name, shape]), /has no dense layer/],
+  ])('%s: one line', async (_, change, message) => {
+    const source = await openTensorFile(join(FIXTURES, 'torch-resnet50.safetensors'))
+    const tensors = [...source.tensors].flatMap(([name, { shape }]) => {
+      const [to, sizes] = change(name, shape) ?? []
+      if (to === undefined || sizes === undefined || name.endsWith('num_batches_tracked')) return []
+      return [{ name: to, shape: sizes, read: async () => new Float32Array(sizes.reduce((product, side) => product * side, 1)) }]
+    })
+    await source.close()
+    const { writeTensorFile } = await import('./safetensors-file.js')
+    await writeTensorFile(at('changed.safetensors'), tensors, {})
+    await expect(imported(at('changed.safetensors'))).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+      message: expect.stringMatching(new RegExp(`^[^\\n]*${message.source}[^\\n]*$`)) as string,
+    })
+  })
+})
 
 describe('a file that cannot be imported', () => {
   it.each<[string, Partial<ImportRequest>, RegExp]>([

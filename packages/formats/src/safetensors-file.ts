@@ -18,7 +18,7 @@ export function readTensorFile(file: TensorFile, note: string | undefined): Fore
       if (slash < 1 || role === undefined) {
         throw new TrainError(
           'CHECKPOINT_MISMATCH',
-          `${file.path}: tensor ${name} has a name that Lockstep does not know; it takes LAYER/kernel, LAYER/bias and the names of torchvision's VGG networks (features.N.weight)`,
+          `${file.path}: tensor ${name} has a name that Lockstep does not know; it takes LAYER/kernel, LAYER/bias and the names of torchvision's VGG, AlexNet and ResNet (features.N.weight, layer1.0.conv1.weight)`,
         )
       }
       return { name, layer: name.slice(0, slash), role, shape: file.tensors.get(name)?.shape ?? [], read: () => file.read(name) }

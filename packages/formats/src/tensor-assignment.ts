@@ -13,16 +13,18 @@ export interface Assignment {
 const KIND_NAMES = { convolution: 'convolutions', dense: 'dense layers', normalization: 'batch normalizations' } as const
 const REMEDY = 'say --model, --width, --input-size, --fully-connected or --head if it is another network'
 
+/** What messages call the file and the network, and whether that is a chain: only a chain's layers are told by their order. */
+export interface AssignmentNames {
+  readonly file: string
+  readonly network: string
+  readonly chain: boolean
+}
+
 /**
  * A tensor for every entry of the layout, and an entry for every tensor.
- * @param names `file` and `network` as messages call them
  * @throws TrainError CHECKPOINT_MISMATCH naming the tensor and both shapes
  */
-export function assignTensors(
-  tensors: readonly ForeignTensor[],
-  layout: ParameterLayout,
-  names: { readonly file: string; readonly network: string },
-): Assignment[] {
+export function assignTensors(tensors: readonly ForeignTensor[], layout: ParameterLayout, names: AssignmentNames): Assignment[] {
   const groups = groupByLayer(tensors)
   const wanted = groupByLayer(layout.entries.map(placeOf))
   const partners = partnersOf(groups, wanted, names)
@@ -59,10 +61,16 @@ function placeOf(entry: ParameterEntry): Place {
 function partnersOf(
   groups: readonly TensorGroup<ForeignTensor>[],
   wanted: readonly TensorGroup<Place>[],
-  names: { readonly file: string; readonly network: string },
+  names: AssignmentNames,
 ): Map<string, TensorGroup<ForeignTensor>> {
   const byName = new Map(groups.map((group) => [group.layer, group]))
-  if (wanted.every(({ layer }) => byName.has(layer))) return byName
+  const nameless = wanted.find(({ layer }) => !byName.has(layer))
+  if (nameless === undefined) return byName
+  if (!names.chain)
+    throw new TrainError(
+      'CHECKPOINT_MISMATCH',
+      `${names.file} has no layer ${nameless.layer}, which ${names.network} has, and the order of layers does not tell them apart in a network that branches; import a file with our names or one that states its architecture, or ${REMEDY}`,
+    )
   const partners = new Map<string, TensorGroup<ForeignTensor>>()
   for (const kind of ['convolution', 'dense', 'normalization'] as const) {
     const theirs = groups.filter((group) => group.kind === kind)

@@ -23,6 +23,7 @@ interface ImportOptions {
   inputSize?: number
   fullyConnected?: number[]
   head?: Recipe['model']['head']
+  epsilon?: number
   classes?: string
   preprocessing?: PictureRuleName
   scale?: number
@@ -41,6 +42,7 @@ export function configure(command: Command): void {
     .option('--input-size <pixels>', 'height and width of its input', wholeNumber(32))
     .option('--fully-connected <units>', 'units of its hidden fully connected layers, as in 4096,4096', unitList)
     .addOption(new Option('--head <kind>', 'what stands before them').choices(['flatten', 'globalAveragePooling']))
+    .option('--epsilon <value>', 'what its batch normalization adds to a variance, where the file does not say it', numberAbove(0))
     .option('--classes <file>', 'names of the classes: a line each, a JSON list, or imagenet_class_index.json of Keras')
     .addOption(
       new Option(
@@ -62,7 +64,7 @@ async function read(named: string, options: ImportOptions): Promise<void> {
   const classes = options.classes === undefined ? undefined : await classNames(options.classes)
   await mkdir(dirname(out), { recursive: true })
   const { format, model: name, width, inputSize, fullyConnected, head, preprocessing: pictures, scale } = options
-  const hints = { name, width, inputSize, fullyConnected, head }
+  const hints = { name, width, inputSize, fullyConnected, head, normalizationEpsilon: options.epsilon }
   const report = await importModel({ file, out, format, hints, classes, pictures, scale })
   if (options.json) writeLine(JSON.stringify({ type: 'import', file, checkpoint: out, ...report }))
   else for (const line of reportLines(named, out, report)) writeLine(line)

@@ -3,13 +3,13 @@ import { networkOf } from '@lockstep/shared/models/network.js'
 import { modelSchema } from '@lockstep/shared/recipe/schema.js'
 import { checkArchitecture } from './architecture-check.js'
 import { layersOfConfig, placesOfConfig, snakeCase } from './model-config.js'
-import { sequentialConfig2, sequentialConfig3 } from './sequential-config.js'
+import { modelConfig2, modelConfig3 } from './exported-config.js'
 
 const network = networkOf(modelSchema.parse({ name: 'vgg-a', width: 0.25, inputSize: 32, fullyConnected: [8], dropout: 0.5 }), 3)
 
 /** Our own architecture as Keras writes it, one layer's settings changed. */
 function layersWith(name: string, change: Record<string, unknown>, className?: string) {
-  const layers = layersOfConfig(sequentialConfig3(network)) ?? []
+  const layers = layersOfConfig(modelConfig3(network)) ?? []
   return layers.map((layer) =>
     layer.name === name ? { ...layer, className: className ?? layer.className, config: { ...layer.config, ...change } } : layer,
   )
@@ -17,8 +17,8 @@ function layersWith(name: string, change: Record<string, unknown>, className?: s
 
 describe('checkArchitecture', () => {
   it('accepts what we write ourselves, in both dialects', () => {
-    expect(checkArchitecture(layersOfConfig(sequentialConfig2(network)) ?? [], network, 'x')).toBe(true)
-    expect(checkArchitecture(layersOfConfig(sequentialConfig3(network)) ?? [], network, 'x')).toBe(true)
+    expect(checkArchitecture(layersOfConfig(modelConfig2(network)) ?? [], network, 'x')).toBe(true)
+    expect(checkArchitecture(layersOfConfig(modelConfig3(network)) ?? [], network, 'x')).toBe(true)
   })
 
   it('takes activations that are layers of their own, sizes as numbers, and logits', () => {
@@ -54,7 +54,7 @@ describe('checkArchitecture', () => {
       3,
     )
     const withNormalization = (config: Record<string, unknown>) =>
-      (layersOfConfig(sequentialConfig3(network)) ?? []).flatMap((layer) =>
+      (layersOfConfig(modelConfig3(network)) ?? []).flatMap((layer) =>
         layer.className === 'Conv2D'
           ? [
               { ...layer, config: { ...layer.config, activation: 'linear' } },
@@ -70,8 +70,20 @@ describe('checkArchitecture', () => {
     expect(() => checkArchitecture(withNormalization({ epsilon: 1e-5, scale: false }), normalized, 'x')).toThrow(/without scale/)
   })
 
+  it('takes zeros before a convolution for its padding, and for nothing else', () => {
+    const single = networkOf(modelSchema.parse({ name: 'alexnet-2014', width: 0.125, inputSize: 67, fullyConnected: [8], dropout: 0 }), 3)
+    const layers = layersOfConfig(modelConfig3(single)) ?? []
+    expect(layers.map(({ name }) => name).slice(0, 3)).toEqual(['input_1', 'conv1_pad', 'conv1'])
+    expect(checkArchitecture(layers, single, 'x')).toBe(true)
+    const wider = layers.map((layer) => (layer.name === 'conv1_pad' ? { ...layer, config: { padding: [3, 3] } } : layer))
+    expect(() => checkArchitecture(wider, single, 'x')).toThrow(/^x has layer conv1 \(Conv2D 11×11 stride 4×4 3, relu\) where/)
+    const zeros = { className: 'ZeroPadding2D', name: 'zeros', config: {} }
+    const before = layers.flatMap((layer) => (layer.name === 'pool1' ? [zeros, layer] : [layer]))
+    expect(() => checkArchitecture(before, single, 'x')).toThrow(/^x has layer zeros \(ZeroPadding2D\) where/)
+  })
+
   it('refuses a layer that Lockstep does not know, and one that is missing', () => {
-    const layers = layersOfConfig(sequentialConfig3(network)) ?? []
+    const layers = layersOfConfig(modelConfig3(network)) ?? []
     const rescaling = { className: 'Rescaling', name: 'rescaling', config: { scale: 1 / 255 } }
     expect(() => checkArchitecture([rescaling, ...layers], network, 'x')).toThrow(
       /^x has layer rescaling \(Rescaling\) where vgg-a has block1_conv1/,

@@ -6,6 +6,7 @@ interface LayerJson {
   readonly className: string
   readonly name: string
   readonly config: Readonly<Record<string, unknown>>
+  readonly inputs?: readonly string[] | undefined
 }
 
 /** @returns undefined when this is no architecture of layers */
@@ -56,7 +57,28 @@ function layerOf(json: unknown): LayerJson | undefined {
   if (!isRecord(json) || typeof json.class_name !== 'string') return undefined
   const config = isRecord(json.config) ? json.config : {}
   const name = typeof config.name === 'string' ? config.name : typeof json.name === 'string' ? json.name : json.class_name
-  return { className: json.class_name, name, config }
+  return { className: json.class_name, name, config, inputs: inputsOf(json.inbound_nodes) }
+}
+
+/**
+ * Names of the layers that a layer of a functional model takes: `[[["a", 0, 0, {}], …]]` of Keras 2 and tfjs, tensors with a
+ * `keras_history` of Keras 3. Undefined in a Sequential model, and of a layer that is used more than once.
+ */
+function inputsOf(nodes: unknown): string[] | undefined {
+  if (!Array.isArray(nodes) || nodes.length > 1) return undefined
+  const found: string[] = []
+  collectInputs(nodes[0], found)
+  return found
+}
+
+function collectInputs(node: unknown, found: string[]): void {
+  if (Array.isArray(node)) {
+    if (typeof node[0] === 'string' && typeof node[1] === 'number') found.push(node[0])
+    else for (const item of node) collectInputs(item, found)
+  } else if (isRecord(node)) {
+    const { keras_history: history } = node
+    for (const value of history === undefined ? Object.values(node) : [history]) collectInputs(value, found)
+  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -6,53 +6,74 @@ import { HWIO_FROM_OIHW, OIHW_FROM_HWIO, permuteAxes } from '../axes.js'
 import type { ForeignModel, ForeignTensor, TensorRole } from '../foreign-model.js'
 import type { NamedTensor } from '../named-tensor.js'
 import type { WrittenTensor } from '../safetensors-file.js'
+import { torchLayerNames } from './layer-names.js'
+import { ourResidualName } from './residual-names.js'
 
 /**
- * State dicts with the names of torchvision's VGG networks: `features.N` counts convolutions (OIHW), normalizations, ReLUs and
+ * State dicts with torchvision's names. VGG and AlexNet: `features.N` counts convolutions (OIHW), normalizations, ReLUs and
  * poolings, `classifier.N` dense layers (out × in), ReLUs and dropouts. torchvision flattens channels, height, width, and we
- * height, width, channels: the first dense layer is transposed like the convolution that it could be.
+ * height, width, channels: the first dense layer is transposed like the convolution that it could be. ResNet: `layer1.0.conv1`,
+ * and one dense layer behind an average, `fc`.
  */
 
-const NAME = /^(features|classifier)\.(\d+)\.(weight|bias|running_mean|running_var|num_batches_tracked)$/
-/** Between the dense layers of torchvision's classifier stand a ReLU and a dropout. */
-const CLASSIFIER_STEP = 3
+const TENSOR = /^(.+)\.(weight|bias|running_mean|running_var|num_batches_tracked)$/
+const COUNTED = /^(features|classifier)\.(\d+)$/
 
 export function isStateDict(names: Iterable<string>): boolean {
-  return [...names].some((name) => /^features\.\d+\.weight$/.test(name))
+  return [...names].some((name) => /^(features\.\d+|layer[1-4]\.\d+\.conv\d)\.weight$/.test(name))
 }
 
 interface Parsed {
   readonly name: string
-  readonly part: 'features' | 'classifier'
-  readonly index: number
+  /** The name without what it is to its layer. */
+  readonly prefix: string
+  /** Ours where the name tells it, else the file's: then the order tells. */
+  readonly layer: string
+  /** Layers are in this order: features before the classifier, each by number. */
+  readonly order: number
   readonly what: string
 }
 
-/** @throws TrainError CHECKPOINT_MISMATCH for a tensor that torchvision's VGG networks do not have */
+/** @throws TrainError CHECKPOINT_MISMATCH for a tensor that torchvision's networks of these families do not have */
 export function readStateDict(file: TensorFile, note: string | undefined): ForeignModel {
   const parsed = [...file.tensors.keys()].map((name) => parse(name, file.path)).filter(({ what }) => what !== 'num_batches_tracked')
-  parsed.sort((a, b) => Number(a.part === 'classifier') - Number(b.part === 'classifier') || a.index - b.index)
+  parsed.sort((a, b) => a.order - b.order)
   const shapeOf = (name: string): readonly number[] => file.tensors.get(name)?.shape ?? []
-  const channels = shapeOf(parsed.filter(({ name, part }) => part === 'features' && shapeOf(name).length === 4).at(-1)?.name ?? '')[0] ?? 1
-  const firstDense = parsed.find(({ part, what }) => part === 'classifier' && what === 'weight')?.name
+  const channels = shapeOf(parsed.filter(({ name }) => shapeOf(name).length === 4).at(-1)?.name ?? '')[0] ?? 1
+  const firstDense = parsed.find(({ prefix, what }) => prefix.startsWith('classifier.') && what === 'weight')?.name
   return {
     format: 'torchvision',
     tensors: parsed.map((one) => {
       const shape = shapeOf(one.name)
-      const layer = `${one.part}.${String(one.index)}`
-      const role = roleOf(one.what, shapeOf(`${layer}.weight`).length === 1)
-      return { name: one.name, layer, role, ...transposed(file, one.name, shape, one.name === firstDense ? channels : undefined) }
+      const role = roleOf(one.what, shapeOf(`${one.prefix}.weight`).length === 1)
+      return {
+        name: one.name,
+        layer: one.layer,
+        role,
+        ...transposed(file, one.name, shape, one.name === firstDense ? channels : undefined),
+      }
     }),
     note,
     close: () => file.close(),
   }
 }
 
+/** More than there are features. */
+const CLASSIFIER = 1_000_000
+
 function parse(name: string, path: string): Parsed {
-  const [, part, index, what] = NAME.exec(name) ?? []
-  if (part === undefined || index === undefined || what === undefined)
-    throw new TrainError('CHECKPOINT_MISMATCH', `${path}: tensor ${name} is none of torchvision's VGG networks (features.N, classifier.N)`)
-  return { name, part: part === 'features' ? 'features' : 'classifier', index: Number(index), what }
+  const [, prefix, what] = TENSOR.exec(name) ?? []
+  if (prefix !== undefined && what !== undefined) {
+    const [, part, index] = COUNTED.exec(prefix) ?? []
+    if (part !== undefined) return { name, prefix, layer: prefix, order: (part === 'features' ? 0 : CLASSIFIER) + Number(index), what }
+    const layer = ourResidualName(prefix)
+    // The file's own order, which decides nothing: every layer is known by its name.
+    if (layer !== undefined) return { name, prefix, layer, order: 0, what }
+  }
+  throw new TrainError(
+    'CHECKPOINT_MISMATCH',
+    `${path}: tensor ${name} is none of torchvision's VGG networks, AlexNet (features.N, classifier.N) or ResNets (layer1.0.conv1, fc)`,
+  )
 }
 
 function roleOf(what: string, normalization: boolean): TensorRole {
@@ -82,19 +103,15 @@ function transposed(
 
 /**
  * Our tensors under torchvision's names, in its axes.
- * @throws TrainError CHECKPOINT_MISMATCH for a network that is no chain of convolutions and then dense layers
+ * @throws TrainError CHECKPOINT_MISMATCH for a network that torchvision does not have
  */
 export function stateDictTensors(network: Network, tensors: readonly NamedTensor[]): WrittenTensor[] {
-  const names = layerNames(network)
+  const names = torchLayerNames(network)
   const map = mapBeforeDense(network)
   const firstDense = network.layers.find(({ type }) => type === 'dense')?.name
   return tensors.map(({ layer, role, shape, read }) => {
     const prefix = names.get(layer)
-    if (prefix === undefined)
-      throw new TrainError(
-        'CHECKPOINT_MISMATCH',
-        `${network.name}: layer ${layer} has no name in torchvision's VGG networks; use --format safetensors`,
-      )
+    invariant(prefix !== undefined, `${layer} has a name`)
     const name = `${prefix}.${torchName(role)}`
     if (role !== 'kernel') return { name, shape, read }
     if (shape.length === 4) {
@@ -121,31 +138,6 @@ function torchName(role: TensorRole): string {
     case 'moving_variance':
       return 'running_var'
   }
-}
-
-/** The layers of torchvision's VGG networks: any other, and a network has no names there. */
-const CHAIN = new Set(['convolution', 'batchNormalization', 'maxPooling', 'flatten', 'globalAveragePooling', 'dense', 'dropout'])
-
-/** `features.0` for each of our layers with tensors: every convolution has a ReLU behind it that counts. */
-function layerNames(network: Network): Map<string, string> {
-  const names = new Map<string, string>()
-  if (!network.layers.every(({ type }) => CHAIN.has(type))) return names
-  let feature = 0
-  let dense = 0
-  let activation = 0
-  for (const layer of network.layers) {
-    const type: string = layer.type
-    if (type === 'dense') names.set(layer.name, `classifier.${String(CLASSIFIER_STEP * dense++)}`)
-    if (dense > 0 || type === 'flatten' || type === 'globalAveragePooling') continue
-    // A normalization stands between a convolution and its ReLU.
-    if (type !== 'batchNormalization') {
-      feature += activation
-      activation = 0
-    }
-    names.set(layer.name, `features.${String(feature++)}`)
-    if (type === 'convolution') activation = 1
-  }
-  return names
 }
 
 /** [height, width, channels] that is flattened before the dense layers; undefined when it is averaged. */

@@ -1,5 +1,6 @@
 import { METADATA_KEY } from '../checkpoint/checkpoint-writer.js'
 import { Checkpoint, openCheckpoint, openTensorFile, type TensorFile } from '../checkpoint/checkpoint.js'
+import { TrainError } from '../errors/train-error.js'
 import type { Network } from '../models/network.js'
 import type { ParameterEntry, ParameterLayout } from '../parameters/layout.js'
 import type { Recipe } from '../recipe/schema.js'
@@ -59,10 +60,28 @@ export async function checkTransfer(recipe: Recipe, network: Network): Promise<v
 }
 
 function transferPlan(recipe: Pick<Recipe, 'initialization' | 'model' | 'data'>, network: Network, source: TensorFile): TransferPlan {
+  if (source instanceof Checkpoint) requireEpsilon(network, source)
   if (recipe.model.weights === undefined)
     return planDepthTransfer(network, transferSource(source), { newHead: recipe.initialization.newHead })
   if (source instanceof Checkpoint) requireNormalize(recipe, source)
   return planBase(recipe.model, network, transferSource(source))
+}
+
+/**
+ * Weights that were trained with one epsilon compute something else with another.
+ * @throws TrainError CHECKPOINT_MISMATCH naming both
+ */
+function requireEpsilon(network: Network, { path, metadata }: Checkpoint): void {
+  const [theirs, ours] = [epsilonOf(metadata.network), epsilonOf(network)]
+  if (theirs === undefined || ours === undefined || theirs === ours) return
+  throw new TrainError(
+    'CHECKPOINT_MISMATCH',
+    `${path}: its batch normalization adds ${String(theirs)} to a variance, the recipe's adds ${String(ours)}; set model.normalizationEpsilon to ${String(theirs)}.`,
+  )
+}
+
+function epsilonOf({ layers }: Network): number | undefined {
+  return layers.find((layer) => layer.type === 'batchNormalization')?.epsilon
 }
 
 /**

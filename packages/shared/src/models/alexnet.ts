@@ -40,3 +40,34 @@ export function alexNetwork(model: ModelOptions, classes: number): Network {
     layers: [...layers, ...headLayers(model, classes, 1)],
   }
 }
+
+/** Krizhevsky 2014, as torchvision has it: one tower, no local response normalization, two zeros around the picture. */
+const SINGLE_TOWER = [
+  { filters: 64, kernel: 11, stride: 4, padding: 2, pooled: true },
+  { filters: 192, kernel: 5, stride: 1, padding: 'same', pooled: true },
+  { filters: 384, kernel: 3, stride: 1, padding: 'same', pooled: false },
+  { filters: 256, kernel: 3, stride: 1, padding: 'same', pooled: false },
+  { filters: 256, kernel: 3, stride: 1, padding: 'same', pooled: true },
+] as const
+
+/**
+ * What PyTorch calls AlexNet: the single tower of Krizhevsky's "One weird trick for parallelizing convolutional neural networks"
+ * (arXiv 1404.5997). Its dropout stands behind the hidden layers, as in 2012; torchvision's stands before them.
+ */
+export function singleTowerNetwork(model: ModelOptions, classes: number): Network {
+  const layers = SINGLE_TOWER.flatMap(({ filters, kernel, stride, padding, pooled }, index): LayerSpec[] => {
+    const number = String(index + 1)
+    const [name, count] = [`conv${number}`, scaled(filters, model.width)]
+    return [
+      { type: 'convolution', name, filters: count, kernel, stride, padding, activation: 'relu' },
+      ...(model.squeezeExcitation === undefined ? [] : squeezeExcitation(name, count, model.squeezeExcitation)),
+      ...(pooled ? [{ type: 'maxPooling', name: `pool${number}`, size: 3, stride: 2 } as const] : []),
+    ]
+  })
+  return {
+    name: 'alexnet-2014',
+    inputShape: [model.inputSize, model.inputSize, channelsOf(model)],
+    classes,
+    layers: [...layers, ...headLayers(model, classes)],
+  }
+}

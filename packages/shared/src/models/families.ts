@@ -4,7 +4,7 @@ import type { LayerSpec } from './graph.js'
 
 export const VGG_NAMES = ['vgg-a', 'vgg-a-lrn', 'vgg-b', 'vgg-c', 'vgg-d', 'vgg-e', 'vgg11', 'vgg13', 'vgg16', 'vgg19'] as const
 export const RESNET_NAMES = ['resnet-18', 'resnet-34', 'resnet-50', 'resnet-101', 'resnet-152'] as const
-export const MODEL_NAMES = [...VGG_NAMES, 'alexnet', ...RESNET_NAMES, 'small-cnn'] as const
+export const MODEL_NAMES = [...VGG_NAMES, 'alexnet', 'alexnet-2014', ...RESNET_NAMES, 'small-cnn'] as const
 
 /** What a network of the user's own is called, whatever its layers are. */
 export const OWN = 'own'
@@ -12,7 +12,7 @@ export const OWN = 'own'
 export type ModelName = (typeof MODEL_NAMES)[number] | typeof OWN
 export type VggName = (typeof VGG_NAMES)[number]
 export type ResnetName = (typeof RESNET_NAMES)[number]
-export type Family = 'vgg' | 'alexnet' | 'resnet' | 'small-cnn' | typeof OWN
+export type Family = 'vgg' | 'alexnet' | 'alexnet-2014' | 'resnet' | 'small-cnn' | typeof OWN
 
 /** A layer of a head that a recipe lists itself; the last one, `predictions`, is the data's. */
 export type HeadLayer =
@@ -39,6 +39,8 @@ export interface ModelOptions {
   /** false: what comes from `weights` stays as it is. */
   readonly trainable?: boolean | undefined
   readonly batchNormalization?: boolean | undefined
+  /** What batch normalization adds to a variance. Left out: {@link NORMALIZATION_EPSILON}. */
+  readonly normalizationEpsilon?: number | undefined
   readonly squeezeExcitation?: number | undefined
   readonly groups?: 1 | 2 | undefined
   /** own: the module or saved model that its layers come from. */
@@ -61,6 +63,9 @@ export interface FamilyDefaults {
   readonly smallestInputReason: string
 }
 
+/** What batch normalization adds to a variance where nothing else is said, as in PyTorch. */
+export const NORMALIZATION_EPSILON = 1e-5
+
 const FAMILIES: Record<Family, FamilyDefaults> = {
   vgg: {
     ...{ inputSize: 224, channels: 3, fullyConnected: [4096, 4096], dropout: 0.5, head: 'flatten', batchNormalization: false, groups: 1 },
@@ -70,6 +75,11 @@ const FAMILIES: Record<Family, FamilyDefaults> = {
   alexnet: {
     ...{ inputSize: 227, channels: 3, fullyConnected: [4096, 4096], dropout: 0.5, head: 'flatten', batchNormalization: false, groups: 2 },
     ...{ smallestInput: 67, smallestInputReason: 'the first stride of 4 and the 3 poolings' },
+  },
+  // Krizhevsky 2014, as torchvision has it: 55 = floor((224 + 2 · 2 − 11) / 4) + 1.
+  'alexnet-2014': {
+    ...{ inputSize: 224, channels: 3, fullyConnected: [4096, 4096], dropout: 0.5, head: 'flatten', batchNormalization: false, groups: 1 },
+    ...{ smallestInput: 63, smallestInputReason: 'the first stride of 4 and the 3 poolings' },
   },
   resnet: {
     ...{ inputSize: 224, channels: 3, fullyConnected: [], dropout: 0, head: 'globalAveragePooling', batchNormalization: true, groups: 1 },
@@ -87,7 +97,7 @@ const FAMILIES: Record<Family, FamilyDefaults> = {
 }
 
 export function familyOf(name: ModelName): Family {
-  if (name === 'alexnet' || name === 'small-cnn' || name === OWN) return name
+  if (name === 'alexnet' || name === 'alexnet-2014' || name === 'small-cnn' || name === OWN) return name
   return name.startsWith('resnet-') ? 'resnet' : 'vgg'
 }
 
@@ -103,9 +113,14 @@ export function channelsOf({ name, channels }: Pick<ModelOptions, 'name' | 'chan
 
 /** Whether the network normalizes over micro-batches when it is trained. */
 export function normalizesBatches(model: Pick<ModelOptions, 'name' | 'batchNormalization' | 'trainable' | 'layers'>): boolean {
-  const { name, batchNormalization, trainable, layers } = model
+  const { layers } = model
   if (layers !== undefined) return layers.some(({ type }) => type === 'batchNormalization')
-  return trainable !== false && (batchNormalization ?? familyDefaults(name).batchNormalization)
+  return model.trainable !== false && hasNormalization(model)
+}
+
+/** Whether the network has batch normalization, trained or not. */
+function hasNormalization({ name, batchNormalization }: Pick<ModelOptions, 'name' | 'batchNormalization'>): boolean {
+  return batchNormalization ?? familyDefaults(name).batchNormalization
 }
 
 /** Whether a recipe lists the layers of the head. */
@@ -129,13 +144,14 @@ export function withModelDefaults(given: Given): CompleteModel {
   const family = familyDefaults(given.name)
   // A head that is listed needs neither.
   const defaults = Array.isArray(given.head) ? { ...family, fullyConnected: [], dropout: 0 } : family
-  const { name, width, channels, batchNormalization, squeezeExcitation, groups } = given
+  const { name, width, channels, batchNormalization, normalizationEpsilon, squeezeExcitation, groups } = given
   return {
     ...{ name, width, inputSize: given.inputSize ?? defaults.inputSize },
     ...{ fullyConnected: [...(given.fullyConnected ?? defaults.fullyConnected)], dropout: given.dropout ?? defaults.dropout },
     head: isListed(given.head) ? [...given.head] : (given.head ?? defaults.head),
     ...(channels === undefined || channels === defaults.channels ? {} : { channels }),
     ...(batchNormalization === undefined || batchNormalization === defaults.batchNormalization ? {} : { batchNormalization }),
+    ...(normalizationEpsilon === undefined || normalizationEpsilon === NORMALIZATION_EPSILON ? {} : { normalizationEpsilon }),
     ...(squeezeExcitation === undefined ? {} : { squeezeExcitation }),
     ...(groups === undefined || groups === defaults.groups ? {} : { groups }),
     ...(given.task === 'binary' ? { task: given.task } : {}),
@@ -179,6 +195,8 @@ export function modelProblems(model: ModelOptions): ModelProblem[] {
   }
   if (model.from !== undefined) refuse('from', `a network of your own has no other name; leave out model.from, or the name ${name}`)
   if (model.layers !== undefined) refuse('layers', `${name} has its own; leave them out, or the name`)
+  if (model.normalizationEpsilon !== undefined && !hasNormalization(model))
+    refuse('normalizationEpsilon', `${name} has no batch normalization here; leave it out`)
   if (family !== 'alexnet' && model.groups !== undefined) refuse('groups', `only alexnet has groups, not ${name}; leave it out`)
   return problems
 }

@@ -135,3 +135,8 @@ export const INPUT = 'input'
 export function inputsOf({ layers }: Pick<Network, 'layers'>, index: number): readonly string[] {
   return layers[index]?.inputs ?? [layers[index - 1]?.name ?? INPUT]
 }
+
+/** Whether every layer takes the one before it and nothing else. */
+export function isChain(network: Pick<Network, 'layers'>): boolean {
+  return network.layers.every((_, index) => inputsOf(network, index).join() === (network.layers[index - 1]?.name ?? INPUT))
+}

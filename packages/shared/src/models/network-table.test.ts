@@ -16,6 +16,7 @@ const network = (model: Record<string, unknown>, classes = 1000): Network => net
 const TABLE: [what: string, model: Record<string, unknown>, parameters: number, gigaMacs: number][] = [
   ['AlexNet', { name: 'alexnet' }, 60_965_224, 0.724],
   ['AlexNet without groups', { name: 'alexnet', groups: 1 }, 62_378_344, 1.135],
+  ["torchvision's AlexNet", { name: 'alexnet-2014' }, 61_100_840, 0.714],
   ['VGG-A, batch normalization', { name: 'vgg-a', batchNormalization: true }, 132_868_840, 7.609],
   ['VGG-B, batch normalization', { name: 'vgg-b', batchNormalization: true }, 133_053_736, 11.308],
   ['VGG-D, batch normalization', { name: 'vgg-d', batchNormalization: true }, 138_365_992, 15.47],

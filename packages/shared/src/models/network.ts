@@ -1,6 +1,6 @@
 import { invariant, TrainError } from '../errors/train-error.js'
 import type { Recipe } from '../recipe/schema.js'
-import { alexNetwork } from './alexnet.js'
+import { alexNetwork, singleTowerNetwork } from './alexnet.js'
 import { familyOf, modelProblems } from './families.js'
 import { baseLayers } from './head.js'
 import type { LayerSpec, Network } from './graph.js'
@@ -10,7 +10,7 @@ import { smallNetwork } from './small-cnn.js'
 import { vggNetwork } from './vgg.js'
 
 // one door to networks for those that take one
-export { INPUT, inputsOf } from './graph.js'
+export { INPUT, inputsOf, isChain } from './graph.js'
 export type {
   AddSpec,
   BatchNormalizationSpec,
@@ -33,11 +33,16 @@ export function networkOf(model: Recipe['model'], classes: number): Network {
   if (problem !== undefined) throw new TrainError('RECIPE_INVALID', `${problem.message}.`)
   if (model.task === 'binary' && classes !== 2)
     throw new TrainError('RECIPE_INVALID', `model.task: binary tells two classes apart, the data has ${String(classes)}; leave it out.`)
-  const built = familyNetwork(model, classes)
+  const built = withEpsilon(familyNetwork(model, classes), model.normalizationEpsilon)
   const network: Network = model.task === 'binary' ? { ...built, task: model.task } : built
   if (model.trainable !== false) return network
   const frozen = new Set<LayerSpec>(baseLayers(model, classes, network.layers))
   return { ...network, layers: network.layers.map((layer) => (frozen.has(layer) ? { ...layer, trainable: false } : layer)) }
+}
+
+function withEpsilon(network: Network, epsilon: number | undefined): Network {
+  if (epsilon === undefined) return network
+  return { ...network, layers: network.layers.map((layer) => (layer.type === 'batchNormalization' ? { ...layer, epsilon } : layer)) }
 }
 
 function familyNetwork(model: Recipe['model'], classes: number): Network {
@@ -46,6 +51,8 @@ function familyNetwork(model: Recipe['model'], classes: number): Network {
       return vggNetwork(model, classes)
     case 'alexnet':
       return alexNetwork(model, classes)
+    case 'alexnet-2014':
+      return singleTowerNetwork(model, classes)
     case 'resnet':
       return residualNetwork(model, classes)
     case 'small-cnn':

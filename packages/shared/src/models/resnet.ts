@@ -1,5 +1,5 @@
 import { invariant } from '../errors/train-error.js'
-import { channelsOf, type ModelOptions } from './families.js'
+import { channelsOf, NORMALIZATION_EPSILON, type ModelOptions } from './families.js'
 import { headLayers, scaled } from './head.js'
 import type { BatchNormalizationSpec, ConvolutionSpec, LayerSpec, Network } from './network.js'
 import { squeezeExcitation } from './squeeze-excitation.js'
@@ -18,7 +18,7 @@ const STAGE_CHANNELS = [64, 128, 256, 512] as const
 const EXPANSION = 4
 
 /** As PyTorch has it (momentum 0.1 there is what the new share is). */
-export const BATCH_NORMALIZATION = { momentum: 0.9, epsilon: 1e-5 } as const
+export const BATCH_NORMALIZATION = { momentum: 0.9, epsilon: NORMALIZATION_EPSILON } as const
 
 /** Batch normalization of the layer before. */
 export function normalization(name: string, activation: 'relu' | 'linear'): BatchNormalizationSpec {

@@ -76,7 +76,11 @@ describe('what a recipe leaves out of its network', () => {
     expect(modelOf('{name: vgg-d, channels: 3, batchNormalization: false}')).toEqual(modelOf('{name: vgg-d}'))
     expect(modelOf('{name: alexnet, groups: 2}')).toEqual(modelOf('{name: alexnet}'))
     expect(modelOf('{name: small-cnn, channels: 3}')).toMatchObject({ channels: 3 })
-    for (const text of ['{name: small-cnn, channels: 3}', '{name: resnet-18, squeezeExcitation: 16}', '{name: alexnet, groups: 1}'])
+    expect(modelOf('{name: resnet-18, normalizationEpsilon: 1.0e-5}')).toEqual(modelOf('{name: resnet-18}'))
+    for (const text of [
+      ...['{name: small-cnn, channels: 3}', '{name: resnet-18, squeezeExcitation: 16}', '{name: alexnet, groups: 1}'],
+      '{name: resnet-18, normalizationEpsilon: 0.001}',
+    ])
       expect(modelOf(JSON.stringify(modelOf(text)))).toEqual(modelOf(text))
   })
 })

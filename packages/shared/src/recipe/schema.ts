@@ -34,7 +34,9 @@ const givenModelSchema = z
     inputSize: positive
       .max(4096)
       .optional()
-      .describe('Height and width of the input, pixels. Default: 224; alexnet 227, small-cnn 28. Least: 32; alexnet 67, small-cnn 18.'),
+      .describe(
+        'Height and width of the input, pixels. Default: 224; alexnet 227, small-cnn 28. Least: 32; alexnet 67, alexnet-2014 63, small-cnn 18.',
+      ),
     channels: z
       .literal([1, 3])
       .optional()
@@ -83,6 +85,12 @@ const givenModelSchema = z
       .boolean()
       .optional()
       .describe('vgg: batch normalization between every convolution and its ReLU. Default: false; a resnet always has it.'),
+    normalizationEpsilon: z
+      .number()
+      .positive()
+      .max(1)
+      .optional()
+      .describe('What batch normalization adds to a variance. Default: 0.00001, as in PyTorch; Keras adds 0.001.'),
     squeezeExcitation: positive
       .optional()
       .describe('Ratio r of squeeze-and-excitation blocks (the paper: 16): in every residual block, elsewhere after every convolution.'),
