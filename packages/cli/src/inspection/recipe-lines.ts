@@ -71,7 +71,8 @@ function picturesLine({ data, model }: Recipe, { shortSide, normalize }: Resolve
   return parts.join(', ')
 }
 
-function lossLine({ loss }: Recipe): [string, string][] {
+function lossLine({ loss, model }: Recipe): [string, string][] {
+  if (model.task === 'regression') return [['loss', 'mean squared error of one value; its targets are the names of the class folders']]
   return loss.labelSmoothing === 0 ? [] : [['loss', `cross entropy, labels smoothed by ${String(loss.labelSmoothing)} in training`]]
 }
 

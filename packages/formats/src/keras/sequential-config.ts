@@ -17,7 +17,7 @@ const INPUT = 'input_1'
  */
 export function kerasLayers(network: Network): KerasLayer[] {
   const layers = network.layers.map((layer, index) => {
-    const described = describe(layer, index === network.layers.length - 1 ? (network.task === 'binary' ? 'sigmoid' : 'softmax') : undefined)
+    const described = describe(layer, index === network.layers.length - 1 ? lastFunction(network) : undefined)
     if (described !== undefined) return { name: layer.name, ...described }
     throw new TrainError(
       'CHECKPOINT_MISMATCH',
@@ -47,12 +47,17 @@ export function sequentialConfig3(network: Network): Record<string, unknown> {
   return { module: 'keras', class_name: 'Sequential', config, registered_name: null, build_config: build }
 }
 
+/** What Keras puts behind the last layer, which is in our loss. */
+function lastFunction({ task }: Network): 'softmax' | 'sigmoid' | 'linear' {
+  return task === undefined ? 'softmax' : task === 'binary' ? 'sigmoid' : 'linear'
+}
+
 function nameOf(network: Network): string {
   return network.name.replaceAll('-', '_')
 }
 
 /** @param last what stands in the place of the last layer's own activation */
-function describe(layer: LayerSpec, last: 'softmax' | 'sigmoid' | undefined): Omit<KerasLayer, 'name'> | undefined {
+function describe(layer: LayerSpec, last: 'softmax' | 'sigmoid' | 'linear' | undefined): Omit<KerasLayer, 'name'> | undefined {
   const order = { data_format: 'channels_last' }
   if (last !== undefined && layer.type !== 'dense') return undefined
   switch (layer.type) {
