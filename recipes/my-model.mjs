@@ -13,7 +13,7 @@ export default function myModel({ tf, inputSize, channels, classes }) {
   // Two paths: what comes in, and what two convolutions make of it.
   const path = convolve(convolve(stem, 16), 16)
   const block = layers.maxPooling2d({ poolSize: 2 }).apply(layers.concatenate().apply([stem, path]))
-  const average = layers.globalAveragePooling2d().apply(convolve(block, 64))
+  const average = layers.globalAveragePooling2d({}).apply(convolve(block, 64))
   const dropped = layers.dropout({ rate: 0.2 }).apply(average)
   return tf.model({ inputs: picture, outputs: layers.dense({ units: classes, activation: 'softmax' }).apply(dropped) })
 }

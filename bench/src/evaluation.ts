@@ -9,7 +9,7 @@ import { decodePicture } from '@lockstep/data/picture.js'
 import { openCheckpoint } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { viewsInWords, type EvaluationViews } from '@lockstep/shared/sampling/evaluation-views.js'
-import { averageOf } from '@lockstep/worker/evaluation/batch-evaluation.js'
+import { addAverage, averageOf } from '@lockstep/worker/evaluation/batch-evaluation.js'
 import { SoftMaxAverage } from '@lockstep/worker/evaluation/soft-max-average.js'
 import { openCheckpointEngine } from '@lockstep/worker/standalone/checkpoint-engine.js'
 import { describeCheckpoints } from '@lockstep/worker/standalone/described-checkpoint.js'
@@ -115,7 +115,7 @@ async function probabilitiesOf(paths: readonly string[], views: EvaluationViews,
       const engine = await openCheckpointEngine(path)
       const loader = new EvaluationLoader({ source: opened, preprocessing, views, batch: BATCH })
       for (let batch = 0; batch < loader.batches; batch++) {
-        fused.addAverage(await averageOf(engine, await loader.load(batch)), 1 / paths.length, batch * BATCH)
+        addAverage(fused, await averageOf(engine, await loader.load(batch)), 1 / paths.length, batch * BATCH)
       }
       engine.dispose()
     }

@@ -11,16 +11,26 @@ const TITLE_LENGTH = 10
 
 /** An evaluation for a person: totals, a table of classes, a confusion matrix. @param width columns there are */
 export function evaluationLines(checkpoints: readonly string[], report: EvaluationReport, width: number): string[] {
-  const { loss, top1, top5, samples, correctTop1, correctTop5 } = report
+  const { loss, meanAbsoluteError, top1, top5, samples, correctTop1, correctTop5 } = report
   const looks = [...new Set(report.views.map(viewsInWords))]
   const totals = fields([
     ...checkpoints.map((path, index): [string, string] => [index === 0 ? 'checkpoint' : '', shownPath(path)]),
-    ...(checkpoints.length > 1 ? [['together', 'the mean of their soft-max outputs'] as const] : []),
+    ...(checkpoints.length > 1
+      ? [['together', meanAbsoluteError === undefined ? 'the mean of their soft-max outputs' : 'the mean of their values'] as const]
+      : []),
     ...looks.map((look, index): [string, string] => [index === 0 ? 'looked at' : '', look]),
     ['pictures', count(samples)],
-    ['loss', significant(loss)],
-    ['top-1', `${percent(top1)}  ${count(correctTop1)} right`],
-    ['top-5', `${percent(top5)}  ${count(correctTop5)} right`],
+    ...(meanAbsoluteError === undefined
+      ? ([
+          ['loss', significant(loss)],
+          ['top-1', `${percent(top1)}  ${count(correctTop1)} right`],
+          ['top-5', `${percent(top5)}  ${count(correctTop5)} right`],
+        ] as const)
+      : ([
+          ['mean squared error', significant(loss)],
+          ['mean absolute error', significant(meanAbsoluteError)],
+          ['nearest is right', `${percent(top1)}  ${count(correctTop1)} pictures`],
+        ] as const)),
   ])
   return [...totals, '', ...classTable(report), '', ...confusionLines(report, width)]
 }

@@ -14,6 +14,7 @@ import { loadRecipe, recipeDigest, recipeText, resolveRecipe } from '@lockstep/s
 import { withDefaults } from '@lockstep/shared/recipe/resolved-recipe.js'
 import { changeForResume } from '@lockstep/shared/recipe/resume-changes.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { withTargets } from '@lockstep/shared/recipe/targets.js'
 import { withOwnNetwork } from './own-network/own-network.js'
 import { RunDirectory } from './run-directory/run-directory.js'
 import type { RunPlan } from './run-loop/run-state.js'
@@ -139,6 +140,7 @@ export async function describe(recipe: Recipe, options: PrepareOptions): Promise
   })
   try {
     signal?.throwIfAborted()
+    recipe = withTargets(recipe, data.classes)
     recipe = await withOwnNetwork(recipe, data.classes.length, { onNote: (message) => emit({ type: 'note', message }), signal })
     const network = networkOf(recipe.model, data.classes.length)
     const frozen = await frozenOf(recipe, network)
@@ -177,7 +179,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     evaluationBatches: Math.ceil(data.validation.size / recipe.evaluation.batch),
     checkpointEvery: recipe.run.checkpoint.everySteps,
     minimumWorkers: recipe.run.workers.minimum,
-    learningRate: recipe.learningRate,
+    learningRate: { ...recipe.learningRate, ...(recipe.model.task === 'regression' ? { watched: 'loss' } : {}) },
     nonFinite: recipe.nonFinite,
     audit: { seed: recipe.seed, share: recipe.audit.share },
   }

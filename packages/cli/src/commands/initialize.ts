@@ -17,6 +17,7 @@ import { initialSchedule } from '@lockstep/shared/optimizer/learning-rate.js'
 import { parameterFloats, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { loadRecipe, recipeDigest } from '@lockstep/shared/recipe/load.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { withTargets } from '@lockstep/shared/recipe/targets.js'
 import { addExample, addJsonOption, addSetOption } from '../options.js'
 import { requireFreeFile } from '../output-path.js'
 import { LiveDisplay } from '../terminal/live-display.js'
@@ -83,7 +84,9 @@ async function describe(given: Recipe): Promise<{ network: Network; metadata: Un
       display.status(`${what} ${String(done)}/${String(total)}`)
     const data = await openTrainingData(given.data, { seed: given.seed, inputSize: given.model.inputSize, onProgress })
     try {
-      const recipe = await withOwnNetwork(given, data.classes.length, { onNote: (note) => writeError(`note: ${note}`) })
+      const recipe = await withOwnNetwork(withTargets(given, data.classes), data.classes.length, {
+        onNote: (note) => writeError(`note: ${note}`),
+      })
       const network = networkOf(recipe.model, data.classes.length)
       const metadata: UnsealedMetadata = {
         ...{ format: 1, step: 0, run: randomBytes(16).toString('hex'), seed: recipe.seed, recipe, network },

@@ -10,7 +10,7 @@ import { interruptibleWork, newLogFile } from '../standalone-work.js'
 import { styled, writeLine } from '../terminal/output.js'
 import { shownPath } from '../terminal/paths.js'
 import { fields } from '../terminal/table.js'
-import { percent } from '../terminal/units.js'
+import { percent, significant } from '../terminal/units.js'
 import { addViewOptions, viewsRequest, type ViewOptions } from '../view-options.js'
 
 interface PredictOptions extends ViewOptions {
@@ -44,8 +44,9 @@ async function predict(named: string, pictures: string[], options: PredictOption
     writeLine(JSON.stringify({ type: 'predictions', checkpoint, predictions }))
     return
   }
-  for (const { image, classes } of predictions) {
+  for (const { image, classes, value } of predictions) {
     writeLine(styled('bold', shownPath(image)))
+    if (value !== undefined) writeLine(`  ${significant(value)}`)
     for (const line of fields(classes.map(({ name, probability }) => [name, percent(probability)] as const))) writeLine(`  ${line}`)
   }
 }

@@ -6,6 +6,7 @@ import { trainedPart } from '@lockstep/shared/parameters/layout.js'
 import { recipeDigest, resolveRecipe } from '@lockstep/shared/recipe/load.js'
 import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import { withTargets } from '@lockstep/shared/recipe/targets.js'
 import { withOwnNetwork } from '@lockstep/coordinator/own-network/own-network.js'
 import { readDataFactsOrReason, type DataFacts } from './data-facts.js'
 
@@ -57,7 +58,8 @@ export async function describeRecipe(given: Recipe): Promise<DescribedRecipe> {
   const found = 'missing' in facts ? undefined : facts
   const classes = found?.classes.length ?? (given.model.task === 'binary' ? 2 : ASSUMED_CLASSES)
   const notes: string[] = []
-  const recipe = await withOwnNetwork(given, classes, { onNote: (note) => notes.push(note) })
+  const known = found === undefined ? given : withTargets(given, found.classes)
+  const recipe = await withOwnNetwork(known, classes, { onNote: (note) => notes.push(note) })
   const network = networkOf(recipe.model, classes)
   // without data only what does not depend on its size is used of this
   const resolved = resolveRecipe(recipe, found?.train ?? 1)

@@ -76,7 +76,8 @@ function normalizedInWords(normalize: 'base' | ResolvedRecipe['normalize']): str
   return normalize === 'mean' ? 'minus the mean' : 'minus the mean, by the standard deviation'
 }
 
-function lossLine({ loss }: Recipe): [string, string][] {
+function lossLine({ loss, model }: Recipe): [string, string][] {
+  if (model.task === 'regression') return [['loss', 'mean squared error of one value; its targets are the names of the class folders']]
   return loss.labelSmoothing === 0 ? [] : [['loss', `cross entropy, labels smoothed by ${String(loss.labelSmoothing)} in training`]]
 }
 

@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import { familyDefaults } from '@lockstep/shared/models/families.js'
+import { familyDefaults, outputUnits } from '@lockstep/shared/models/families.js'
 import { convertNetwork } from '@lockstep/shared/own-network/network-conversion.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { describeModule } from './module-process.js'
@@ -34,7 +34,7 @@ export async function withOwnNetwork(recipe: Recipe, classes: number, options: R
         { module: from, inputSize, channels: channels ?? familyDefaults(model.name).channels, classes },
         { limitMs: options.limitMs ?? LIMIT_MS, signal: options.signal },
       )
-  const units = task === 'binary' ? 1 : classes
+  const units = outputUnits(model, classes)
   const converted = convertNetwork(config, { source: basename(from), inputSize, channels, units, task })
   for (const note of converted.notes) options.onNote(note)
   if (isSaved)

@@ -1,4 +1,4 @@
-import type { ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
+import type { LearningRateRecipe, ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { Span } from './assignment.js'
@@ -19,7 +19,7 @@ export interface RunPlan {
   readonly minimumWorkers: number
   /** A replay ends after so many updates and saves nothing; left out: a training. */
   readonly replayUntil?: number
-  readonly learningRate: Recipe['learningRate']
+  readonly learningRate: LearningRateRecipe
   /** What becomes of a step whose loss or weights are not finite; left out: stop. */
   readonly nonFinite?: Recipe['nonFinite']
   /** Which leaves are computed twice; left out: none. */

@@ -16,17 +16,21 @@ export interface KerasLayer {
 
 export const KERAS_INPUT = 'input_1'
 
+/** What stands in the place of the last layer's own activation, by task. */
+const LAST_ACTIVATION = { classes: 'softmax', binary: 'sigmoid', regression: 'linear' } as const
+type LastActivation = (typeof LAST_ACTIVATION)[keyof typeof LAST_ACTIVATION]
+
 const ORDER = { data_format: 'channels_last' }
 
 /**
- * The layers in our order, the input first. The last one has the soft-max (of a binary task the sigmoid) that is in our loss.
+ * The layers in our order, the input first. The last one has the soft-max (of a binary task the sigmoid, of a regression nothing) that is in our loss.
  * @throws TrainError CHECKPOINT_MISMATCH naming a layer that Keras does not have
  */
 export function kerasLayers(network: Network): KerasLayer[] {
   const written: KerasLayer[] = [{ name: KERAS_INPUT, className: 'InputLayer', config: {}, inputs: [], outputShape: network.inputShape }]
   // The layer of Keras that yields what ours does.
   const outputs = new Map([[INPUT, KERAS_INPUT]])
-  const last = network.task === 'binary' ? 'sigmoid' : 'softmax'
+  const last = LAST_ACTIVATION[network.task ?? 'classes']
   const byName = new Map(network.layers.map((layer) => [layer.name, layer]))
   shapesOf(network).forEach((shapes, index) => {
     const taken = inputsOf(network, index)
@@ -58,10 +62,11 @@ function isRectified(layer: LayerSpec | undefined): boolean {
 function describe(
   { layer, input, output }: LayerShapes,
   inputs: readonly string[],
-  last: 'softmax' | 'sigmoid' | undefined,
+  last: LastActivation | undefined,
   isPositive: boolean,
 ): KerasLayer[] | undefined {
   const { name } = layer
+  if (last !== undefined && layer.type !== 'dense') return undefined
   const one = (className: string, config: KerasLayer['config'], outputShape = output): KerasLayer[] => [
     { name, className, config, inputs, outputShape },
   ]

@@ -30,8 +30,10 @@ export interface ModelOptions {
   readonly dropout: number
   /** Listed: these layers stand in the place of `fullyConnected` and `dropout`, which are empty then. */
   readonly head: 'flatten' | 'globalAveragePooling' | readonly HeadLayer[]
-  /** binary: one unit for two classes. Left out: one a class. */
-  readonly task?: 'classes' | 'binary' | undefined
+  /** binary: one unit for two classes. regression: one unit, a value. Left out: one a class. */
+  readonly task?: 'classes' | 'binary' | 'regression' | undefined
+  /** regression: the value of every class, in their order. Left out: they are still to be read from the data. */
+  readonly targets?: readonly number[] | undefined
   /** A checkpoint that everything before the head comes from. */
   readonly weights?: string | undefined
   /** SHA-256 over the values that are not trained, hex. */
@@ -111,6 +113,11 @@ export function channelsOf({ name, channels }: Pick<ModelOptions, 'name' | 'chan
   return channels ?? familyDefaults(name).channels
 }
 
+/** Units of the last layer. */
+export function outputUnits({ task }: Pick<ModelOptions, 'task'>, classes: number): number {
+  return task === 'binary' || task === 'regression' ? 1 : classes
+}
+
 /** Whether the network normalizes over micro-batches when it is trained. */
 export function normalizesBatches(model: Pick<ModelOptions, 'name' | 'batchNormalization' | 'trainable' | 'layers'>): boolean {
   const { layers } = model
@@ -154,7 +161,8 @@ export function withModelDefaults(given: Given): CompleteModel {
     ...(normalizationEpsilon === undefined || normalizationEpsilon === NORMALIZATION_EPSILON ? {} : { normalizationEpsilon }),
     ...(squeezeExcitation === undefined ? {} : { squeezeExcitation }),
     ...(groups === undefined || groups === defaults.groups ? {} : { groups }),
-    ...(given.task === 'binary' ? { task: given.task } : {}),
+    ...(given.task === undefined || given.task === 'classes' ? {} : { task: given.task }),
+    ...(given.targets === undefined ? {} : { targets: given.targets }),
     ...(given.weights === undefined ? {} : { weights: given.weights }),
     ...(given.weightsDigest === undefined ? {} : { weightsDigest: given.weightsDigest }),
     ...(given.trainable === false ? { trainable: false } : {}),
@@ -171,6 +179,15 @@ export interface ModelProblem {
 
 /** Options that do not fit the network. Each is named with what to do. */
 export function modelProblems(model: ModelOptions): ModelProblem[] {
+  return [...taskProblems(model), ...networkProblems(model)]
+}
+
+function taskProblems({ task, targets }: ModelOptions): ModelProblem[] {
+  if (targets === undefined || task === 'regression') return []
+  return [{ key: 'targets', message: 'model.targets: only a regression has them; leave them out, or set model.task: regression' }]
+}
+
+function networkProblems(model: ModelOptions): ModelProblem[] {
   const { name, inputSize, fullyConnected, dropout, head } = model
   const family = familyOf(name)
   if (family === OWN) return ownProblems(model)

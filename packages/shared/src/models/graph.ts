@@ -122,8 +122,13 @@ export interface Network {
   /** [height, width, channels]. */
   readonly inputShape: readonly [number, number, number]
   readonly classes: number
-  /** The last layer has one unit, the logit of the second of two classes: binary cross-entropy after a sigmoid. Left out: one a class. */
-  readonly task?: 'binary'
+  /**
+   * The last layer has one unit. binary: the logit of the second of two classes, binary cross-entropy after a sigmoid. regression: a value, and the loss is
+   * the square of its difference from the target. Left out: a unit a class.
+   */
+  readonly task?: 'binary' | 'regression'
+  /** regression: the value that each class stands for. */
+  readonly targets?: readonly number[]
   /** The index in here is the `layer` of the counters of random numbers. */
   readonly layers: readonly LayerSpec[]
 }

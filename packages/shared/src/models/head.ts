@@ -1,4 +1,4 @@
-import { isListed, type HeadLayer, type ModelOptions } from './families.js'
+import { isListed, outputUnits, type HeadLayer, type ModelOptions } from './families.js'
 import type { LayerSpec } from './network.js'
 
 /** A number of channels at a width: at least one. */
@@ -12,7 +12,7 @@ export function scaled(channels: number, width: number): number {
  * @param initialBias what the biases of the hidden layers start from, where that is not 0
  */
 export function headLayers(model: ModelOptions, classes: number, initialBias?: number): LayerSpec[] {
-  const predictions: LayerSpec = { type: 'dense', name: 'predictions', units: model.task === 'binary' ? 1 : classes, activation: 'linear' }
+  const predictions: LayerSpec = { type: 'dense', name: 'predictions', units: outputUnits(model, classes), activation: 'linear' }
   if (isListed(model.head)) return [...listedLayers(model.head), predictions]
   const first: LayerSpec =
     model.head === 'flatten' ? { type: 'flatten', name: 'flatten' } : { type: 'globalAveragePooling', name: 'global_average_pooling' }

@@ -34,7 +34,9 @@ export function networkOf(model: Recipe['model'], classes: number): Network {
   if (model.task === 'binary' && classes !== 2)
     throw new TrainError('RECIPE_INVALID', `model.task: binary tells two classes apart, the data has ${String(classes)}; leave it out.`)
   const built = withEpsilon(familyNetwork(model, classes), model.normalizationEpsilon)
-  const network: Network = model.task === 'binary' ? { ...built, task: model.task } : built
+  const { task, targets } = model
+  const network: Network =
+    task === 'binary' || task === 'regression' ? { ...built, task, ...(targets === undefined ? {} : { targets }) } : built
   if (model.trainable !== false) return network
   const frozen = new Set<LayerSpec>(baseLayers(model, classes, network.layers))
   return { ...network, layers: network.layers.map((layer) => (frozen.has(layer) ? { ...layer, trainable: false } : layer)) }

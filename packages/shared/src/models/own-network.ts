@@ -1,5 +1,5 @@
 import { TrainError } from '../errors/train-error.js'
-import { channelsOf, type ModelOptions } from './families.js'
+import { channelsOf, outputUnits, type ModelOptions } from './families.js'
 import { INPUT, inputsOf, type LayerSpec, type Network } from './graph.js'
 import { layerShapes } from './shapes.js'
 
@@ -10,12 +10,11 @@ import { layerShapes } from './shapes.js'
  * @throws TrainError RECIPE_INVALID naming the first layer that does not fit, or when the layers are not known yet
  */
 export function ownNetwork(model: ModelOptions, classes: number): Network {
-  const { layers, inputSize, task } = model
+  const { layers, inputSize } = model
   if (layers === undefined)
     throw new TrainError('RECIPE_INVALID', 'model.layers: they are not known before a training has read model.from; train, or inspect it.')
   const network: Network = { name: 'own', inputShape: [inputSize, inputSize, channelsOf(model)], classes, layers }
-  const units = task === 'binary' ? 1 : classes
-  const problem = graphProblem(network, units)
+  const problem = graphProblem(network, outputUnits(model, classes))
   if (problem !== undefined) throw new TrainError('RECIPE_INVALID', `model.layers: ${problem}.`)
   return network
 }

@@ -25,7 +25,8 @@ export interface ValidationMetrics {
   readonly top5: number
 }
 
-type LearningRateRecipe = Recipe['learningRate']
+/** A recipe's, and what is watched where its schedule watches nothing. */
+export type LearningRateRecipe = Recipe['learningRate'] & { readonly watched?: 'top1' | 'loss' }
 
 /** The state before the first step. */
 export function initialSchedule(recipe: LearningRateRecipe): ScheduleState {
@@ -75,7 +76,7 @@ export function scheduleAfterEvaluation(
 
 /** The validation metric that says which checkpoint is the best. */
 export function monitorOf(recipe: LearningRateRecipe): keyof ValidationMetrics {
-  return recipe.schedule.type === 'plateau' ? recipe.schedule.monitor : 'top1'
+  return recipe.schedule.type === 'plateau' ? recipe.schedule.monitor : (recipe.watched ?? 'top1')
 }
 
 function improves(monitor: keyof ValidationMetrics, value: number, best: number, minDelta: number): boolean {

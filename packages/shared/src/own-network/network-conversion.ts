@@ -23,7 +23,7 @@ export interface ConversionOptions {
   readonly channels?: 1 | 3 | undefined
   /** Units the last layer needs, and what for. */
   readonly units: number
-  readonly task: 'classes' | 'binary'
+  readonly task: 'classes' | 'binary' | 'regression'
   /** [batch, height, width, channels] of the input, where it is known apart from the description. */
   readonly inputShape?: readonly (number | null)[] | undefined
 }
@@ -90,25 +90,30 @@ function channelsOf(graph: KerasGraph, { source, inputSize, channels: wanted, in
   return channels
 }
 
+/** The function that the loss has in it; linear: none. */
+type Folded = 'softmax' | 'sigmoid' | 'linear'
+
+const FOLDED: Record<ConversionOptions['task'], Folded> = { classes: 'softmax', binary: 'sigmoid', regression: 'linear' }
+
 interface Output {
   /** The layer whose output is the network's. */
   readonly name: string
   /** A layer behind it, nothing but the function that the loss has in it. */
   readonly stripped: string | undefined
   /** The function of the last layer that the loss has in it. */
-  readonly folded: 'softmax' | 'sigmoid'
+  readonly folded: Folded
 }
 
 /** The loss works on what stands before a final soft-max, or before a final sigmoid of one unit. */
 function outputOf(graph: KerasGraph, { task }: ConversionOptions, note: (text: string) => void): Output {
-  const folded = task === 'binary' ? 'sigmoid' : 'softmax'
+  const folded = FOLDED[task]
   const named = graph.outputs[0] ?? ''
   const last = graph.nodes.find(({ name }) => name === named)
   const before = last?.calls[0]?.[0]
   const isFunction = last?.className === 'Softmax' || last?.className === 'Activation'
   const activation = last?.className === 'Softmax' ? 'softmax' : last?.config.activation
   const isFolded = activation === folded
-  if (isFolded) note(`the ${folded} of the last layer, ${named}, is part of the loss here`)
+  if (isFolded && folded !== 'linear') note(`the ${folded} of the last layer, ${named}, is part of the loss here`)
   return isFunction && isFolded && before !== undefined
     ? { name: before, stripped: named, folded }
     : { name: named, stripped: undefined, folded }
@@ -141,7 +146,7 @@ interface NodePlace {
   /** How many layers take its output. */
   readonly readers: number
   /** Of the last layer: the function that goes into the loss. */
-  readonly folded: 'softmax' | 'sigmoid' | undefined
+  readonly folded: Folded | undefined
 }
 
 /** What a layer of theirs is in the network of ours. */
@@ -220,8 +225,9 @@ class Builder {
     const { function: named, slope } = what
     if (named === 'linear' || named === folded) return { ...input, open: false }
     if (folded !== undefined) {
-      const binary = named === 'sigmoid' ? '; for one unit and two classes say model.task: binary' : ''
-      throw new Refusal(`is the last one and has the activation ${named}; end in ${folded}, or in none${binary}`)
+      const binary = named === 'sigmoid' && folded === 'softmax' ? '; for one unit and two classes say model.task: binary' : ''
+      const end = folded === 'linear' ? 'a value ends in none' : `end in ${folded}, or in none`
+      throw new Refusal(`is the last one and has the activation ${named}; ${end}${binary}`)
     }
     if (named === 'softmax') throw new Refusal('has a soft-max inside of the network; only the last layer may have one')
     const at = input.open ? this.#layers.findIndex((layer) => layer.name === input.name) : -1
@@ -275,7 +281,7 @@ class Builder {
     if (last === undefined) throw refused(source, 'it has no layers')
     const output = this.#shapes.get(last.name) ?? []
     if (output.join() !== String(units)) {
-      const wanted = task === 'binary' ? 'a binary task needs 1 unit' : `the data has ${String(units)} classes`
+      const wanted = task !== 'classes' ? `a ${task} task needs 1 unit` : `the data has ${String(units)} classes`
       const remedy =
         output.join() === '1'
           ? 'give it a unit a class, or set model.task: binary'

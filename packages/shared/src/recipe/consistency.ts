@@ -12,6 +12,7 @@ export function inconsistencies(recipe: Recipe): RecipeProblem[] {
     ...lengthProblems(recipe),
     ...sizeProblems(recipe),
     ...optimizerProblems(recipe),
+    ...regressionProblems(recipe),
     ...sourceProblems(recipe),
     ...scheduleProblems(recipe),
     ...runProblems(recipe),
@@ -107,6 +108,20 @@ function sizeProblems({ model, data, evaluation }: Recipe): RecipeProblem[] {
 function optimizerProblems({ optimizer }: Recipe): RecipeProblem[] {
   if (!optimizer.nesterov || optimizer.momentum > 0) return []
   return [problem(['optimizer', 'nesterov'], 'optimizer.nesterov needs a momentum above 0, such as 0.9: without one it changes nothing')]
+}
+
+/** What speaks of classes has no meaning where a value is learned. */
+function regressionProblems({ model, loss, learningRate }: Recipe): RecipeProblem[] {
+  if (model.task !== 'regression') return []
+  const problems: RecipeProblem[] = []
+  const { schedule } = learningRate
+  if (loss.labelSmoothing > 0)
+    problems.push(problem(['loss', 'labelSmoothing'], 'loss.labelSmoothing is for classes, and a regression has none; leave it out'))
+  if (schedule.type === 'plateau' && schedule.monitor !== 'loss') {
+    const message = `learningRate.schedule.monitor cannot be ${schedule.monitor} in a regression, which learns a value; set it to loss`
+    problems.push(problem(['learningRate', 'schedule', 'monitor'], message))
+  }
+  return problems
 }
 
 function sourceProblems({ model, initialization }: Recipe): RecipeProblem[] {

@@ -58,11 +58,12 @@ const givenModelSchema = z
         'What stands between the convolutions and the fully connected layers, or a list of all layers of the head but the last, whose units are the classes. Default: flatten; resnet globalAveragePooling.',
       ),
     task: z
-      .enum(['classes', 'binary'])
+      .enum(['classes', 'binary', 'regression'])
       .optional()
       .describe(
-        'classes: a unit each, soft-max and cross-entropy. binary: one sigmoid unit and binary cross-entropy, for two classes. Default: classes.',
+        'classes: a unit each, soft-max and cross-entropy. binary: one sigmoid unit and binary cross-entropy, for two classes. regression: one value and mean squared error, the targets being the numbers that the class folders are called. Default: classes.',
       ),
+    targets: z.array(z.number()).min(1).optional().describe('regression: the number of every class folder. A run fills it in.'),
     weights: z
       .string()
       .min(1)
@@ -211,7 +212,7 @@ export const lossSchema = z
       .default(0)
       .describe('s: training targets are 1 − s for the true class, plus s / K for each of the K classes. Evaluation is not smoothed.'),
   })
-  .describe('What training minimizes: soft-max cross entropy.')
+  .describe('What training minimizes: soft-max cross entropy; with model.task: regression the mean squared error.')
 
 const factor = z.number().gt(0).lt(1).default(0.1).describe('The rate is multiplied by this at a drop.')
 export const scheduleSchema = z

@@ -32,6 +32,8 @@ export class ComputeClient {
     readonly tensorflow: string,
     /** Number of classes. */
     readonly classes: number,
+    /** Of a regression: the value of every class. */
+    readonly targets: readonly number[] | undefined,
   ) {
     thread.on('message', (reply: ComputeReply) => {
       this.settle(reply)
@@ -67,7 +69,7 @@ export class ComputeClient {
       thread.once('message', (message: ComputeReady) => {
         thread.off('error', failed)
         thread.off('exit', ended)
-        resolve(new ComputeClient(thread, message.memory, message.tensorflow, setup.classes))
+        resolve(new ComputeClient(thread, message.memory, message.tensorflow, setup.classes, setup.recipe.model.targets))
       })
     })
   }
@@ -101,7 +103,7 @@ export class ComputeClient {
     return statisticsOf(await this.ask({ kind: 'evaluate', batch }, transferables(images, labels)))
   }
 
-  /** Logarithm of the soft-max, [count, classes], with the weights that are set. The images are transferred. */
+  /** Logarithm of the soft-max, [count, classes], or the values of a regression, with the weights that are set. The images are transferred. */
   async logSoftmax({ kind, images, shape }: ForwardInput): Promise<Float32Array> {
     const { values } = await this.ask({ kind: 'logSoftmax', input: { kind, images, shape } }, transferables(images))
     if (values === undefined) throw new TrainError('INTERNAL', 'the compute thread answered a forward pass without values')

@@ -47,10 +47,11 @@ export function batchNormalizationLayer(tf: TensorFlow, spec: BatchNormalization
       const { gamma, beta, movingMean, movingVariance } = this.#variables
       const weights = { gamma: gamma.read(), beta: beta.read(), movingMean: movingMean.read(), movingVariance: movingVariance.read() }
       const input = single(inputs)
+      const normalized = (maps: Tensor): Tensor =>
+        kwargs.training !== true || spec.trainable === false ? normalization.infer(maps, weights) : this.#train(maps, weights)
+      if (input.rank !== 2) return normalized(input)
       // Behind a dense layer every unit is a map of one pixel.
-      const maps = input.rank === 2 ? tf.expandDims(tf.expandDims(input, 1), 1) : input
-      const output = kwargs.training !== true || spec.trainable === false ? normalization.infer(maps, weights) : this.#train(maps, weights)
-      return input.rank === 2 ? tf.reshape(output, input.shape) : output
+      return tf.tidy(() => tf.reshape(normalized(tf.expandDims(tf.expandDims(input, 1), 1)), input.shape))
     }
 
     #train(input: Tensor, weights: NormalizationWeights): Tensor {

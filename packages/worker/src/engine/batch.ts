@@ -11,7 +11,7 @@ export interface Batch {
 
 /** Sums over the samples of a batch. */
 export interface BatchResult {
-  /** Soft-max cross entropy, added up in float64 in sample order, not divided by anything. */
+  /** Soft-max cross entropy, or squared error, added up in float64 in sample order, not divided by anything. */
   lossSum: number
   samples: number
   correctTop1: number
@@ -24,10 +24,10 @@ export interface BatchResult {
 }
 
 /**
- * Told of every sample: how many classes are ahead of the true one (0: top-1 is right), and the class that is ahead of all others (-1:
- * none is a number).
+ * Told of every sample: how many classes are ahead of the true one (0: top-1 is right), the class that is ahead of all others (-1:
+ * none is a number), and its loss.
  */
-export type OnSample = (sample: number, rank: number, predicted: number) => void
+export type OnSample = (sample: number, rank: number, predicted: number, loss: number) => void
 
 /**
  * Adds up losses and counts correct answers, in sample order. A class is ahead of the true one if its logit is greater, or
@@ -48,7 +48,7 @@ export function resultOf(
     result.lossSum += losses[sample] ?? Number.NaN
     const ofSample = logits.subarray(sample * classes, (sample + 1) * classes)
     const rank = rankOf(ofSample, labels[sample] ?? -1)
-    if (onSample !== undefined) onSample(sample, rank, greatestOf(ofSample))
+    if (onSample !== undefined) onSample(sample, rank, greatestOf(ofSample), losses[sample] ?? Number.NaN)
     if (rank < 1) result.correctTop1++
     if (rank < Math.min(5, classes)) result.correctTop5++
   }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { Batch, BatchResult } from './batch.js'
 import { Engine } from './engine.js'
 import { momentsOf, referenceLogits, referenceLosses, referenceOutputs, type ReferenceBatch } from './reference-network.js'
-import { AVERAGED, BRANCHED, FLATTENED, GROUPED, RESIDUAL, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
+import { AVERAGED, BRANCHED, FLATTENED, GROUPED, RESIDUAL, VALUED, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
 
 oneThread()
 
@@ -68,6 +68,7 @@ describe('Engine.gradient', () => {
     ['batch normalization, padded strides and pooling, residual sums, projection, gate', RESIDUAL],
     ['groups, gate after a convolution, grey input', GROUPED],
     ['branches, average pooling, every function, dense without bias, normalized', BRANCHED],
+    ['a value, squared error', VALUED],
   ])('agrees with finite differences in float64: %s', async (_, network) => {
     const batch = batchOf(network, 3, 2 ** 32 - 1)
     const weights = weightsOf(network)
@@ -99,6 +100,33 @@ describe('Engine.gradient', () => {
       engine.setWeights(weightsOf(network))
       expect(gradientOf(engine, network, batchOf(network, 4, 8))).toEqual(first)
       expect(engine.tensors()).toBe(tensors)
+    })
+  })
+
+  it('says values of a regression, and counts as right what is nearest to its own', async () => {
+    await withEngine(VALUED, (engine) => {
+      const weights = weightsOf(VALUED)
+      engine.setWeights(weights)
+      const batch = batchOf(VALUED, 4)
+      const options = { network: VALUED, seed: SEED, training: false }
+      const values = referenceLogits(options, Float64Array.from(weights), referenceBatch(batch)).map(([value = Number.NaN]) => value)
+      const said = engine.logSoftmax({ images: batch.images, shape: [4, ...VALUED.inputShape], kind: 'crop' })
+      expect(said).toHaveLength(4)
+      values.forEach((value, sample) => {
+        expect(said[sample]).toBeCloseTo(value, 5)
+      })
+      expect(engine.predict(batch.images, 4)).toEqual(said)
+      const targets = VALUED.targets ?? []
+      const nearest = values.map((value) =>
+        targets.reduce((best, target, index) => (Math.abs(value - target) < Math.abs(value - (targets[best] ?? 0)) ? index : best), 0),
+      )
+      const seen: [number, number][] = []
+      const result = engine.evaluate(batch.images, batch.labels, 4, (_, __, predicted, loss) => seen.push([predicted, loss]))
+      expect(seen.map(([predicted]) => predicted)).toEqual(nearest)
+      expect(result.correctTop1).toBe(nearest.filter((index, sample) => index === batch.labels[sample]).length)
+      values.forEach((value, sample) => {
+        expect(seen[sample]?.[1]).toBeCloseTo((value - (targets[batch.labels[sample] ?? 0] ?? 0)) ** 2, 5)
+      })
     })
   })
 

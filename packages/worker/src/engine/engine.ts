@@ -11,6 +11,7 @@ import { DenseForward } from './dense-forward.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { FrozenBase } from './frozen-base.js'
 import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
+import { nearness, valuesOf } from './regression.js'
 import { writeVariable } from './weight-writer.js'
 
 export interface EngineOptions {
@@ -105,15 +106,15 @@ export class Engine {
     const { value, grads } = tf.variableGrads(() => {
       const logits =
         this.#base === undefined || features === undefined ? this.#logits(inputs.images, true) : this.#scores(this.#base.outputs(features))
-      const losses = this.#lossesOf(logits, inputs.labels, this.#options.labelSmoothing ?? 0)
+      const losses = this.#lossesOf(logits, inputs.expected, this.#options.labelSmoothing ?? 0)
       kept.push(tf.keep(logits), tf.keep(losses))
       return tf.div(tf.sum(losses), globalBatch)
     }, [...this.#trained])
     features?.dispose()
     const [logits, losses] = kept.map((tensor) => tensor.dataSync<'float32'>())
-    tf.dispose([value, kept, inputs.images, inputs.labels, masks])
+    tf.dispose([value, kept, inputs.images, inputs.expected, masks])
     invariant(logits !== undefined && losses !== undefined, 'the forward pass kept its results')
-    const result = resultOf(logits, losses, batch.labels, batch.count, network.classes)
+    const result = resultOf(this.#ranked(logits), losses, batch.labels, batch.count, network.classes)
     const statistics = this.#statistics.take()
     if (!Number.isFinite(result.lossSum)) result.nonFiniteLayer = this.#firstNonFiniteLayer(batch)
     layout.entries.forEach((entry, index) => {
@@ -189,46 +190,59 @@ export class Engine {
     const inputs = this.#inputsOf(images, labels, labels.length)
     const { logits, losses } = tf.tidy(() => {
       const scores = this.#logits(inputs.images, false)
-      return { logits: scores, losses: this.#lossesOf(scores, inputs.labels, 0) }
+      return { logits: scores, losses: this.#lossesOf(scores, inputs.expected, 0) }
     })
     const result = resultOf(
-      logits.dataSync<'float32'>(),
+      this.#ranked(logits.dataSync<'float32'>()),
       losses.dataSync<'float32'>(),
       labels,
       samples,
       this.#options.network.classes,
       onSample,
     )
-    tf.dispose([logits, losses, inputs.images, inputs.labels])
+    tf.dispose([logits, losses, inputs.images, inputs.expected])
     return result
   }
 
-  /** Soft-max of the network's outputs. @param images [count, h, w, 3] @returns [count, classes] */
+  /** Soft-max of the network's outputs; of a regression the value. @param images [count, h, w, 3] @returns [count, classes], or [count] */
   predict(images: Float32Array, count: number): Float32Array {
     const tf = this.#tf
     const input = tf.tensor(images, [count, ...this.#options.network.inputShape])
-    const output = tf.tidy(() => tf.softmax(this.#logits(input, false)))
+    const output = tf.tidy(() => this.#answers(this.#logits(input, false), (logits) => tf.softmax(logits)))
     const probabilities = output.dataSync<'float32'>()
     tf.dispose([input, output])
     return probabilities
   }
 
   /**
-   * Logarithm of the soft-max of the network's outputs, without dropout.
+   * Logarithm of the soft-max of the network's outputs, without dropout; of a regression the value.
    * @param input images [count, h, w, 3] of the network's own size; dense: [count, height, width, 3], no side shorter than that
-   * @returns [count, classes]
+   * @returns [count, classes], or [count]
    * @throws TrainError RECIPE_INVALID when the network cannot be laid over whole pictures
    */
   logSoftmax(input: { readonly images: Float32Array; readonly shape: readonly number[]; readonly kind: 'crop' | 'dense' }): Float32Array {
     const tf = this.#tf
     const images = tf.tensor(input.images, [...input.shape])
-    const output = tf.tidy(() => tf.logSoftmax(input.kind === 'dense' ? this.#scores(this.#whole(images)) : this.#logits(images, false)))
+    const output = tf.tidy(() => {
+      const logits = input.kind === 'dense' ? this.#scores(this.#whole(images)) : this.#logits(images, false)
+      return this.#answers(logits, (values) => tf.logSoftmax(values))
+    })
     const values = output.dataSync<'float32'>()
     tf.dispose([images, output])
     return values
   }
 
-  /** [count, classes] */
+  /** What is said of every class; a value is said as it is. */
+  #answers(logits: Tensor2D, ofClasses: (logits: Tensor2D) => Tensor): Tensor {
+    return this.targets === undefined ? ofClasses(logits) : logits
+  }
+
+  /** Numbers [count, classes] that are greater the more is to be said for a class. @param logits flat */
+  #ranked(logits: Float32Array): Float32Array | Float64Array {
+    return this.targets === undefined ? logits : nearness(logits, this.targets)
+  }
+
+  /** [count, classes], or [count, 1] */
   #logits(images: Tensor, training: boolean): Tensor2D {
     return this.#scores(this.#model.apply(images, { training }) as Tensor2D)
   }
@@ -261,6 +275,13 @@ export class Engine {
     return this.#options.network.classes
   }
 
+  /** Of a regression: the value of every class. */
+  get targets(): readonly number[] | undefined {
+    const { task, targets } = this.#options.network
+    invariant(task !== 'regression' || targets !== undefined, 'the values of a regression are known before an engine is made')
+    return task === 'regression' ? targets : undefined
+  }
+
   /** Tensors alive in this process: constant over steps, or something leaks. */
   tensors(): number {
     return this.#tf.memory().numTensors
@@ -270,24 +291,27 @@ export class Engine {
     this.#model.dispose()
   }
 
-  #inputsOf(images: Float32Array, labels: Int32Array, count: number): { images: Tensor; labels: Tensor1D } {
+  #inputsOf(images: Float32Array, labels: Int32Array, count: number): { images: Tensor; expected: Tensor1D } {
+    const { targets } = this
     return {
       images: this.#tf.tensor(images, [count, ...this.#options.network.inputShape]),
-      labels: this.#tf.tensor1d(labels, 'int32'),
+      expected: targets === undefined ? this.#tf.tensor1d(labels, 'int32') : this.#tf.tensor1d(valuesOf(labels, targets)),
     }
   }
 
   /**
-   * The soft-max cross entropy of every sample [count]. @param logits [count, classes]
+   * The soft-max cross entropy of every sample [count], or the square of what is missing to its value. @param logits [count, classes], or [count, 1]
+   * @param expected class numbers [count], or values
    * @param smoothing share of every label that is spread over all classes (Szegedy et al. 2016, section 7)
    */
-  #lossesOf(logits: Tensor2D, labels: Tensor1D, smoothing: number): Tensor1D {
+  #lossesOf(logits: Tensor2D, expected: Tensor1D, smoothing: number): Tensor1D {
     const tf = this.#tf
-    return tf.neg(tf.sum<Tensor1D>(tf.mul(this.#targets(labels, smoothing), tf.logSoftmax(logits)), 1))
+    if (this.targets !== undefined) return tf.square(tf.sub<Tensor1D>(tf.reshape(logits, [-1]), expected))
+    return tf.neg(tf.sum<Tensor1D>(tf.mul(this.#distributions(expected, smoothing), tf.logSoftmax(logits)), 1))
   }
 
   /** [count, classes]: (1 − s) · one-hot + s / classes. */
-  #targets(labels: Tensor1D, smoothing: number): Tensor2D {
+  #distributions(labels: Tensor1D, smoothing: number): Tensor2D {
     const tf = this.#tf
     const { classes } = this.#options.network
     const expected = tf.cast(tf.oneHot(labels, classes), 'float32') as Tensor2D

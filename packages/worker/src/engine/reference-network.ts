@@ -32,9 +32,11 @@ export interface ReferenceBatch {
   readonly firstPosition: number
 }
 
-/** Soft-max cross entropy of every image. @param weights flat, in layout order */
+/** Soft-max cross entropy of every image, or the squared error of a regression. @param weights flat, in layout order */
 export function referenceLosses(options: ReferenceOptions, weights: Values, batch: ReferenceBatch, labels: ArrayLike<number>): number[] {
+  const { task, targets = [] } = options.network
   return referenceLogits(options, weights, batch).map((logits, sample) => {
+    if (task === 'regression') return ((logits[0] ?? Number.NaN) - (targets[labels[sample] ?? -1] ?? Number.NaN)) ** 2
     const largest = logits.reduce((max, logit) => Math.max(max, logit), -Infinity)
     const total = logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0)
     return Math.log(total) + largest - (logits[labels[sample] ?? -1] ?? Number.NaN)

@@ -143,6 +143,15 @@ export const BRANCHED: Network = {
   ],
 }
 
+/** A value instead of classes. */
+export const VALUED: Network = {
+  ...AVERAGED,
+  name: 'valued',
+  task: 'regression',
+  targets: [-1, 0.5, 2],
+  layers: [...AVERAGED.layers.slice(0, -1), { type: 'dense', name: 'predictions', units: 1, activation: 'linear' }],
+}
+
 function renamed(layer: LayerSpec, from: string, to: string): LayerSpec {
   return JSON.parse(JSON.stringify(layer).replaceAll(from, to)) as LayerSpec
 }

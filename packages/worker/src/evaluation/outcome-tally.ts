@@ -4,13 +4,17 @@ export class OutcomeTally {
   /** [true class][first choice] */
   readonly confusion: number[][]
 
+  /** Σ √loss: of a regression the sum of absolute errors. */
+  rootLossSum = 0
+
   constructor(readonly classes: number) {
     this.perClass = Array.from({ length: classes }, () => ({ samples: 0, top1: 0, top5: 0 }))
     this.confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0))
   }
 
   /** @param rank classes ahead of the true one @param predicted -1: none, since no output is a number */
-  count(label: number, rank: number, predicted: number): void {
+  count(label: number, rank: number, predicted: number, loss: number): void {
+    this.rootLossSum += Math.sqrt(loss)
     const [own, row] = [this.perClass[label], this.confusion[label]]
     if (own === undefined || row === undefined) return
     own.samples++

@@ -42,8 +42,8 @@ describe('OutcomeTally', () => {
     const labels = Int32Array.of(0, 0, 1, 2, 2)
     const probabilities = Float64Array.of(0.5, 0.5, 0, 0.2, 0.3, 0.5, 0.1, 0.8, 0.1, 0.3, 0.4, 0.3, Number.NaN, Number.NaN, Number.NaN)
     const tally = new OutcomeTally(3)
-    const result = resultOf(probabilities, new Float64Array(5), labels, 5, 3, (sample, rank, predicted) =>
-      tally.count(labels[sample] ?? -1, rank, predicted),
+    const result = resultOf(probabilities, new Float64Array(5), labels, 5, 3, (sample, rank, predicted, loss) =>
+      tally.count(labels[sample] ?? -1, rank, predicted, loss),
     )
     expect(result).toMatchObject({ samples: 5, correctTop1: 2, correctTop5: 4 })
     expect(tally.confusion).toEqual([

@@ -34,6 +34,11 @@ export class SoftMaxAverage {
     }
   }
 
+  /** [samples, classes]: the more probable a class, the greater. */
+  get ranked(): Float64Array {
+    return this.probabilities
+  }
+
   /** Cross entropy of every sample, −ln of the true class's probability. A probability of 0 counts as the smallest number there is. */
   losses(labels: Int32Array): Float64Array {
     return Float64Array.from({ length: this.samples }, (_, sample) => {

@@ -27,6 +27,7 @@ export async function describeCheckpoints(paths: readonly string[], request: Vie
     const preprocessing = preprocessingOf(metadata, path)
     described.push({ path, metadata, preprocessing, views: checkpointViews(metadata, preprocessing, request) })
   }
+  requireEqualTasks(described)
   requireEqualClasses(described.map(({ path, preprocessing }) => ({ path, classes: preprocessing.classes })))
   return described
 }
@@ -47,4 +48,16 @@ function preprocessingOf({ preprocessing, network }: CheckpointMetadata, path: s
     throw new TrainError('CHECKPOINT_INVALID', `${path} does not say how its pictures were prepared; use another checkpoint`)
   }
   return preprocessing as unknown as Preprocessing
+}
+
+/** @throws TrainError CHECKPOINT_MISMATCH when one says a value and another classes */
+function requireEqualTasks(described: readonly DescribedCheckpoint[]): void {
+  const isValue = ({ metadata }: DescribedCheckpoint): boolean => metadata.network.task === 'regression'
+  const [first] = described
+  const other = described.find((one) => first !== undefined && isValue(one) !== isValue(first))
+  if (first === undefined || other === undefined) return
+  throw new TrainError(
+    'CHECKPOINT_MISMATCH',
+    `${first.path} and ${other.path} cannot be averaged: one says a value, the other classes; name checkpoints of one task`,
+  )
 }

@@ -9,9 +9,8 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { EvaluationViews } from '@lockstep/shared/sampling/evaluation-views.js'
 import { resultOf, type BatchResult } from '../engine/batch.js'
 import type { Engine } from '../engine/engine.js'
-import { averageOf, evaluateBatch } from '../evaluation/batch-evaluation.js'
+import { addAverage, averageOf, evaluateBatch, outputAverage } from '../evaluation/batch-evaluation.js'
 import { OutcomeTally } from '../evaluation/outcome-tally.js'
-import { SoftMaxAverage } from '../evaluation/soft-max-average.js'
 import { openCheckpointEngine } from './checkpoint-engine.js'
 import { describeCheckpoints, type DescribedCheckpoint } from './described-checkpoint.js'
 import type { EvaluateRequest, EvaluationReport, StandaloneProgress } from './messages.js'
@@ -33,7 +32,14 @@ export async function evaluate(request: EvaluateRequest, onProgress: (progress: 
     const parts = { source: opened.source, request, tally, classes: classes.length, onProgress }
     const sum = checkpoints.length === 1 ? await evaluateOne(first, parts) : await evaluateTogether(checkpoints, parts)
     const seconds = (performance.now() - started) / 1000
-    return reportOf({ sum, tally, classes, views: checkpoints.map(({ views }) => views), seconds })
+    return reportOf({
+      sum,
+      tally,
+      classes,
+      isValue: first.metadata.network.task === 'regression',
+      views: checkpoints.map(({ views }) => views),
+      seconds,
+    })
   } finally {
     await opened.close()
   }
@@ -77,7 +83,7 @@ async function evaluateOne(checkpoint: DescribedCheckpoint, { tally, source, req
     const { labels, samples } = batch
     const before = sum.samples
     const result = await evaluateBatch(engine, batch, {
-      onSample: (sample, rank, predicted) => tally.count(labels[sample] ?? -1, rank, predicted),
+      onSample: (sample, rank, predicted, loss) => tally.count(labels[sample] ?? -1, rank, predicted, loss),
       onForward: (done) => onProgress({ done: before + share(done, batch), total: source.size }),
     })
     sum.lossSum += result.lossSum
@@ -93,7 +99,7 @@ async function evaluateTogether(
   checkpoints: readonly DescribedCheckpoint[],
   { source, request, tally, classes, onProgress }: Parts,
 ): Promise<BatchResult> {
-  const fused = new SoftMaxAverage(source.size, classes)
+  const fused = outputAverage(source.size, { classes, targets: checkpoints[0]?.metadata.network.targets })
   const labels = Int32Array.from({ length: source.size }, (_, sample) => source.label(sample))
   const total = source.size * checkpoints.length
   for (const [index, checkpoint] of checkpoints.entries()) {
@@ -101,12 +107,12 @@ async function evaluateTogether(
     await eachBatch(checkpoint, source, request, async (engine, batch) => {
       const before = index * source.size + first
       const average = await averageOf(engine, batch, { onForward: (done) => onProgress({ done: before + share(done, batch), total }) })
-      fused.addAverage(average, 1 / checkpoints.length, first)
+      addAverage(fused, average, 1 / checkpoints.length, first)
       first += batch.samples
     })
   }
-  return resultOf(fused.probabilities, fused.losses(labels), labels, source.size, classes, (sample, rank, predicted) =>
-    tally.count(labels[sample] ?? -1, rank, predicted),
+  return resultOf(fused.ranked, fused.losses(labels), labels, source.size, classes, (sample, rank, predicted, loss) =>
+    tally.count(labels[sample] ?? -1, rank, predicted, loss),
   )
 }
 
@@ -141,15 +147,18 @@ interface Outcome {
   readonly sum: BatchResult
   readonly tally: OutcomeTally
   readonly classes: readonly string[]
+  /** Of a regression. */
+  readonly isValue: boolean
   readonly views: readonly EvaluationViews[]
   readonly seconds: number
 }
 
-function reportOf({ sum, tally, classes, views, seconds }: Outcome): EvaluationReport {
+function reportOf({ sum, tally, classes, isValue, views, seconds }: Outcome): EvaluationReport {
   const { samples, correctTop1, correctTop5 } = sum
   return {
     views,
     loss: sum.lossSum / samples,
+    ...(isValue ? { meanAbsoluteError: tally.rootLossSum / samples } : {}),
     top1: correctTop1 / samples,
     top5: correctTop5 / samples,
     ...{ samples, correctTop1, correctTop5 },

@@ -44,8 +44,10 @@ export interface SignalRequest {
 export interface EvaluationReport {
   /** One a checkpoint: how it looked at pictures. */
   readonly views: readonly EvaluationViews[]
-  /** Mean cross entropy, of the averaged soft-max where several were averaged. */
+  /** Mean cross entropy, of the averaged soft-max where several were averaged; of a regression the mean squared error. */
   readonly loss: number
+  /** Of a regression, whose top-1 and top-5 are of the classes whose values are nearest. */
+  readonly meanAbsoluteError?: number
   /** Shares between 0 and 1. */
   readonly top1: number
   readonly top5: number
@@ -70,6 +72,8 @@ export interface ClassReport {
 export interface Prediction {
   readonly image: string
   readonly classes: readonly { readonly name: string; readonly probability: number }[]
+  /** Of a regression, instead of classes. */
+  readonly value?: number
 }
 
 /** Root mean squares over one micro-batch at initialization; null where a value is not finite. */

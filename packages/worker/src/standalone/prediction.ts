@@ -1,7 +1,7 @@
 import { predictionBatch } from '@lockstep/data/prediction-input.js'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
-import { averageOf } from '../evaluation/batch-evaluation.js'
-import { SoftMaxAverage } from '../evaluation/soft-max-average.js'
+import { addAverage, averageOf, outputAverage } from '../evaluation/batch-evaluation.js'
+import { ValueAverage } from '../evaluation/value-average.js'
 import { openCheckpointEngine } from './checkpoint-engine.js'
 import { describeCheckpoints } from './described-checkpoint.js'
 import type { Prediction, PredictRequest, StandaloneProgress } from './messages.js'
@@ -17,18 +17,19 @@ export async function predict(request: PredictRequest, onProgress: (progress: St
   const [first] = checkpoints
   invariant(first !== undefined, 'there is a checkpoint to predict with')
   const { classes } = first.preprocessing
-  const fused = new SoftMaxAverage(images.length, classes.length)
+  const fused = outputAverage(images.length, { classes: classes.length, targets: first.metadata.network.targets })
   let done = 0
   for (const { path, preprocessing, views } of checkpoints) {
     const engine = await openCheckpointEngine(path)
     for (const [index, image] of images.entries()) {
       const average = await averageOf(engine, await predictionBatch(image, preprocessing, views))
-      fused.addAverage(average, 1 / checkpoints.length, index)
+      addAverage(fused, average, 1 / checkpoints.length, index)
       onProgress({ done: ++done, total: images.length * checkpoints.length })
     }
     engine.dispose()
   }
   return images.map((image, index) => {
+    if (fused instanceof ValueAverage) return { image, classes: [], value: fused.values[index] ?? Number.NaN }
     const ofImage = fused.probabilities.subarray(index * classes.length, (index + 1) * classes.length)
     return { image, classes: mostProbable(ofImage, classes, top) }
   })
