@@ -64,7 +64,7 @@ function describeAll(layers: readonly ForeignLayer[], task: Network['task']): De
 
 /** Whether the last layer's activation is the one that our logits get in the loss. */
 export function isAnswer(activation: string | undefined, task: Network['task']): boolean {
-  return activation === 'softmax' || (activation === 'sigmoid' && task === 'binary')
+  return (activation === 'softmax' && task !== 'regression') || (activation === 'sigmoid' && task === 'binary')
 }
 
 /** How many zeros a ZeroPadding2D puts on every side; undefined for another layer, or other sides. */
