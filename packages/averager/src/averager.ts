@@ -4,6 +4,7 @@ import type { StateDigests } from '@lockstep/shared/checkpoint/checkpoint-writer
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
 import { isStatistic, slicesOf, type ParameterEntry, type ParameterLayout, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
+import type { Span, TracedSteps } from '@lockstep/shared/trace/span.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { AskingThread } from './asking-thread.js'
 import { OUTCOMES, type Outcome } from './contribution-check.js'
@@ -16,6 +17,7 @@ import type {
   FrozenState,
   SliceEvent,
   SliceLeafCopy,
+  SliceNews,
   SliceReady,
   SliceRequest,
   SliceThreadData,
@@ -40,6 +42,8 @@ export interface AveragerOptions {
   readonly slices: number
   readonly host: string
   readonly insecureNetwork: boolean
+  /** The steps of which `spans` tells; none by default. */
+  readonly traced?: TracedSteps | undefined
 }
 
 interface AveragerEvents {
@@ -52,11 +56,13 @@ interface AveragerEvents {
   reduced: [NodeStatistics & { readonly step: number; readonly finite: boolean; readonly nonFiniteParameter: string | null }]
   /** An audited leaf is whole on every slice, from one worker or in the sum: two of the same leaf are there to be compared. */
   copied: [LeafCopy & { readonly step: number }]
+  /** What a slice did when, on this machine's monotonic clock. */
+  spans: [readonly Span[]]
   /** A thread of the averager ended unasked: the run cannot go on. */
   error: [Error]
 }
 
-type SliceThread = AskingThread<SliceRequest, SliceEvent | SliceLeafCopy>
+type SliceThread = AskingThread<SliceRequest, SliceNews>
 
 interface RunningSlice extends SliceReady {
   readonly slice: Slice
@@ -119,14 +125,15 @@ export class Averager extends EventEmitter<AveragerEvents> {
   }
 
   #startSlice(slice: Slice): SliceThread {
-    const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork } = this.#options
+    const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork, traced } = this.#options
     const updateRanges = updateRangesOf(layout, slice, optimizer)
     const { momentum, nesterov, clipNorm } = optimizer
     const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges }
     const options = { run, term, leaves, slice, microBatches, ...update }
-    const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer, busy: this.#busy.buffer }
-    const onNews = (event: SliceEvent | SliceLeafCopy): void => {
-      this.#onSliceEvent(event, slice.index)
+    const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer, busy: this.#busy.buffer, traced }
+    const onNews = (news: SliceNews): void => {
+      if (news.type === 'spans') this.emit('spans', news.spans)
+      else this.#onSliceEvent(news, slice.index)
     }
     const onEnd = (error: Error): void => {
       // before all slices run, the one who starts them is told

@@ -4,6 +4,7 @@ import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { ChunkCover } from './chunk-cover.js'
 import { refusalOf, type Outcome } from './contribution-check.js'
 import { LeafTally } from './leaf-tally.js'
@@ -61,6 +62,7 @@ export class SliceState {
   readonly #options: SliceOptions
   readonly #arena: Arena
   readonly #listener: SliceListener
+  readonly #spans: SpanRecorder
   readonly #partials: PartialGradients
   readonly #covers: ChunkCover<Partial>[]
   readonly #leaves: LeafTally
@@ -80,7 +82,8 @@ export class SliceState {
   #pending: Pending[] = []
 
   /** @throws TrainError MEMORY */
-  constructor(options: SliceOptions, arena: Arena, listener: SliceListener) {
+  constructor(options: SliceOptions, arena: Arena, listener: SliceListener, spans = new SpanRecorder(0)) {
+    this.#spans = spans
     this.#options = options
     this.#arena = arena
     this.#listener = listener
@@ -205,7 +208,12 @@ export class SliceState {
     const cover = this.#cover(chunk)
     if (cover.root === DONE) return
     const floats = this.#chunkFloats(chunk)
-    cover.rise(node, (left, right) => this.#partials.add(left, right, floats))
+    cover.rise(node, (left, right) => {
+      const startUs = this.#spans.now()
+      const sum = this.#partials.add(left, right, floats)
+      this.#spans.add({ track: this.#track, kind: 'reduce', name: `add chunk ${String(chunk)}`, step: this.#committed }, startUs)
+      return sum
+    })
     if (cover.root === undefined) return
     const root = cover.replaceRoot(DONE)
     const sums = this.#partials.locate(root, floats, 0)
@@ -268,6 +276,7 @@ export class SliceState {
    */
   #update(chunk: number, sums?: number): void {
     const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(this.#committed + 1, this.#opened)]
+    const startUs = this.#spans.now()
     const start = chunk * CHUNK_FLOATS
     const floats = this.#chunkFloats(chunk)
     const { microBatches, momentum, nesterov, updateRanges } = this.#options
@@ -288,6 +297,7 @@ export class SliceState {
       this.#finite &&= finite
     }
     this.#updated[chunk] = 1
+    this.#spans.add({ track: this.#track, kind: 'update', name: `update chunk ${String(chunk)}`, step: this.#committed }, startUs)
   }
 
   /** Whether this version's chunk exists: all of the committed version, what is there of the provisional one. */
@@ -300,6 +310,10 @@ export class SliceState {
   weights(version: number, chunk: number): Buffer {
     const at = this.buffers.weights[sideOf(version, this.#opened)] + chunk * CHUNK_FLOATS * FLOAT_BYTES
     return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
+  }
+
+  get #track(): string {
+    return `slice ${String(this.#options.slice.index)}`
   }
 
   #cover(chunk: number): ChunkCover<Partial> {

@@ -9,43 +9,56 @@ import { memberOf } from '@lockstep/shared/protocol/member-metadata.js'
 import type { Acknowledgement } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
 import type { AveragerHandlers } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { answerRequests } from './answering-port.js'
 import { OUTCOMES } from './contribution-check.js'
 import { SliceState } from './slice-state.js'
-import type { SliceEvent, SliceLeafCopy, SliceReady, SliceRequest, SliceThreadData } from './thread-messages.js'
+import type { SliceNews, SliceReady, SliceRequest, SliceThreadData } from './thread-messages.js'
 import { WeightsStreams } from './weights-streams.js'
+
+/** Spans kept of one step. */
+const SPANS_A_STEP = 4000
 
 /** The thread of one slice: its memory, its gRPC server, its share of every step. */
 
-const { options, host, insecureNetwork, counters, busy } = workerData as SliceThreadData
+const { options, host, insecureNetwork, counters, busy, traced } = workerData as SliceThreadData
 const CHUNK_BYTES = CHUNK_FLOATS * Float32Array.BYTES_PER_ELEMENT
 const outcomeCounts = new Int32Array(counters)
 const busyMicros = new BigUint64Array(busy)
-const tell: (event: SliceEvent | SliceLeafCopy) => void = answerRequests((request) => handle(request as SliceRequest))
+const tell: (event: SliceNews) => void = answerRequests((request) => handle(request as SliceRequest))
 const server = createServer()
 let attempt = 0
+/** What this thread does when; told at every commit. */
+const spans = new SpanRecorder(SPANS_A_STEP)
+const track = `slice ${String(options.slice.index)}`
 let started: { state: SliceState; streams: WeightsStreams } | undefined
 
 async function start(): Promise<SliceReady> {
   const arena = Arena.create()
-  const state = new SliceState(options, arena, {
-    covered: ({ first, count }) => {
-      tell({ type: 'covered', attempt, first, count })
+  spans.record(traced)
+  const state = new SliceState(
+    options,
+    arena,
+    {
+      covered: ({ first, count }) => {
+        tell({ type: 'covered', attempt, first, count })
+      },
+      chunkUpdated: () => {
+        streams.pump()
+      },
+      gathered: (sums) => {
+        tell({ type: 'gathered', attempt, sums })
+      },
+      reduced: (finite, statistics) => {
+        tell({ type: 'reduced', attempt, finite, statistics })
+      },
+      copied: (copy) => {
+        tell({ type: 'copied', attempt, copy })
+      },
     },
-    chunkUpdated: () => {
-      streams.pump()
-    },
-    gathered: (sums) => {
-      tell({ type: 'gathered', attempt, sums })
-    },
-    reduced: (finite, statistics) => {
-      tell({ type: 'reduced', attempt, finite, statistics })
-    },
-    copied: (copy) => {
-      tell({ type: 'copied', attempt, copy })
-    },
-  })
-  const streams = new WeightsStreams(state, options)
+    spans,
+  )
+  const streams = new WeightsStreams(state, options, spans, track)
   started = { state, streams }
   const handlers: AveragerHandlers = {
     Contribute: (call) => {
@@ -64,10 +77,12 @@ function serveContributions(call: ServerDuplexStream<Contribution__Output, Ackno
   const worker = memberOf(call.metadata)
   const reader = new MemoryReader()
   call.on('data', (message: Contribution__Output) => {
+    const startUs = spans.now()
     const { contribution, outcome } = timed(() => {
       const contribution = withBody(message, reader)
       return { contribution, outcome: state.contribute(contribution, worker) }
     })
+    spans.add({ track, kind: 'receive', name: `chunk ${String(message.chunk)} from ${worker}`, step: message.step }, startUs)
     Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
     const { step, firstLeaf, leafCount, chunk } = contribution
     const more = call.write({ step, firstLeaf, leafCount, chunk, outcome })
@@ -133,6 +148,7 @@ async function handle(request: SliceRequest): Promise<unknown> {
         (version) => version < request.version,
         `weights version ${String(request.version)} was committed meanwhile; ask for that one`,
       )
+      if (spans.isOn) tell({ type: 'spans', spans: spans.take() })
       break
     case 'drop':
       streams.abort(

@@ -3,6 +3,7 @@ import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { UnsealedMetadata } from '@lockstep/shared/checkpoint/metadata.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { Span, TracedSteps } from '@lockstep/shared/trace/span.js'
 import type { LeafCopy, StepAudits } from './leaf-copies.js'
 import type { SliceOptions } from './slice-state.js'
 import type { Side, VersionBuffers } from './version-buffers.js'
@@ -17,6 +18,8 @@ export interface SliceThreadData {
   readonly counters: SharedArrayBuffer
   /** One BigUint64: microseconds that all slices have spent on contributions. */
   readonly busy: SharedArrayBuffer
+  /** The steps of which it tells what was done when; undefined: none. */
+  readonly traced: TracedSteps | undefined
 }
 
 export type SliceRequest =
@@ -55,6 +58,14 @@ export interface SliceLeafCopy {
   readonly attempt: number
   readonly copy: LeafCopy
 }
+
+/** What a slice did since it last told. */
+export interface SliceSpans {
+  readonly type: 'spans'
+  readonly spans: readonly Span[]
+}
+
+export type SliceNews = SliceEvent | SliceLeafCopy | SliceSpans
 
 /** The memory of one slice, as the state thread sees it. */
 export interface SliceMemory {

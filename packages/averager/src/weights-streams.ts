@@ -1,6 +1,7 @@
 import { status, type ServerWritableStream } from '@grpc/grpc-js'
 import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { WeightsRequest__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { SharedWeights } from './shared-weights.js'
 import type { SliceState } from './slice-state.js'
 
@@ -28,8 +29,12 @@ export class WeightsStreams {
   readonly #identity: { readonly run: string; readonly term: number }
   readonly #streams = new Set<WeightsStream>()
   readonly #shared: SharedWeights
+  readonly #spans: SpanRecorder
+  readonly #track: string
 
-  constructor(state: SliceState, identity: { readonly run: string; readonly term: number }) {
+  constructor(state: SliceState, identity: { readonly run: string; readonly term: number }, spans = new SpanRecorder(0), track = '') {
+    this.#spans = spans
+    this.#track = track
     this.#state = state
     this.#identity = identity
     this.#shared = new SharedWeights(state.chunks)
@@ -76,12 +81,14 @@ export class WeightsStreams {
       if (!this.#streams.has(stream)) return
       const chunk = stream.next++
       stream.inFlight++
+      const startUs = this.#spans.now()
       const weights = this.#state.weights(version, chunk)
       const shared = stream.shared ? this.#shared.body(version, chunk, weights) : undefined
       call.write(shared === undefined ? { chunk, body: weights } : { chunk, shared }, () => {
         stream.inFlight--
         this.#pump(stream)
       })
+      this.#spans.add({ track: this.#track, kind: 'send', name: `hand out chunk ${String(chunk)}`, step: version }, startUs)
     }
     if (stream.next === this.#state.chunks && stream.inFlight === 0 && this.#streams.delete(stream)) call.end()
   }

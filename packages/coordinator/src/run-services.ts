@@ -6,6 +6,7 @@ import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { Preparation } from './preparation.js'
 import { EmbeddedValkey } from './queue/embedded-valkey.js'
 import { parseQueueAddress, QUEUE_PASSWORD_VARIABLE } from './queue/queue-address.js'
+import { tracedSteps } from './trace/run-trace.js'
 import { SpanQueues } from './queue/span-queues.js'
 
 /** The servers of a run besides membership: averager and queue. Started together, ended together. */
@@ -43,6 +44,7 @@ export class RunServices {
       slices: recipe.run.averager.slices,
       host,
       insecureNetwork,
+      traced: tracedSteps(recipe),
     })
     let valkey: EmbeddedValkey | null = null
     try {

@@ -17,6 +17,7 @@ import { initialRunState, type BatchCounts, type RunState } from './run-loop/run
 import { transition } from './run-loop/transition.js'
 import type { RunReport } from './run-report.js'
 import type { RunServices } from './run-services.js'
+import type { RunTrace } from './trace/run-trace.js'
 import type { TrainEvent } from './train-event.js'
 
 const TICK_MS = 250
@@ -28,6 +29,7 @@ export interface ShellParts {
   readonly metrics: MetricsLog
   readonly report: RunReport
   readonly quarantine: Quarantine
+  readonly trace: RunTrace
   readonly logger: Logger
   readonly emit: (event: TrainEvent) => void
 }
@@ -212,10 +214,11 @@ export class RunShell {
   }
 
   async #perform(effect: RunEffect): Promise<void> {
-    const { services, membership, report, emit, logger, quarantine } = this.#parts
+    const { services, membership, report, emit, logger, quarantine, trace } = this.#parts
     switch (effect.type) {
       case 'beginStep': {
         const { audited = [], quarantined = [] } = effect
+        trace.stepBegins()
         await services.averager.beginStep(effect.step, effect.rate, { audited, quarantined })
         return
       }
@@ -283,8 +286,9 @@ export class RunShell {
   }
 
   async #commit({ type, version }: RunEffect & { type: 'commit' | 'skipStep' }): Promise<void> {
-    const { services, membership } = this.#parts
+    const { services, membership, trace } = this.#parts
     await (type === 'commit' ? services.averager.commit(version) : services.averager.skip(version))
+    trace.committed(version)
     membership.broadcast({ committed: { version } })
     this.dispatch({ type: 'committed', version })
   }
@@ -355,13 +359,15 @@ export class RunShell {
     this.#evaluated = { version: step, metrics }
     this.#parts.report.evaluated(metrics)
     this.#parts.report.restartClock(nowMs)
+    this.#parts.trace.over('evaluation', step, shown.seconds)
     this.#parts.metrics.evaluation(shown)
     this.#parts.emit({ type: 'evaluation', ...shown })
   }
 
   /** Begins to write and comes back; the averager keeps the version until it is written. */
   async #writeCheckpoint({ version, schedule, best }: RunEffect & { type: 'writeCheckpoint' }): Promise<void> {
-    const { preparation, services, membership, metrics, emit } = this.#parts
+    const { preparation, services, membership, metrics, emit, trace } = this.#parts
+    const startMs = performance.now()
     const { directory, recipe, network, preprocessing, dataDigest, recipeDigest } = preparation
     invariant(version === this.#state.version, 'a checkpoint is of the committed version')
     const path = directory.checkpointPath(version)
@@ -378,6 +384,7 @@ export class RunShell {
       await directory.linkLatest(version)
       if (best) await directory.linkBest(version)
       await directory.keep(recipe.run.checkpoint.keep)
+      trace.over('checkpoint', version, (performance.now() - startMs) / 1000)
       emit({ type: 'checkpoint', step: version, path, stateDigest })
       this.dispatch({ type: 'checkpointWritten', version })
     }

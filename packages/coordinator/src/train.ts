@@ -14,6 +14,7 @@ import { Quarantine } from './quarantine.js'
 import { RunReport } from './run-report.js'
 import { RunServices } from './run-services.js'
 import { RunShell } from './run-shell.js'
+import { RunTrace } from './trace/run-trace.js'
 import type { TrainEvent } from './train-event.js'
 import { watchLocalWorkers } from './worker-watch.js'
 
@@ -101,11 +102,16 @@ async function run(options: TrainOptions & { emit: (event: TrainEvent) => void; 
 
 async function serve(
   preparation: Preparation,
-  { emit, signal, insecureNetwork = false }: TrainOptions & { emit: (event: TrainEvent) => void; signal: AbortSignal },
+  { emit: tell, signal, insecureNetwork = false }: TrainOptions & { emit: (event: TrainEvent) => void; signal: AbortSignal },
   log: RunLog,
 ): Promise<void> {
   const { recipe, directory, network, layout, version } = preparation
   const { listen } = recipe.run
+  const trace = new RunTrace(recipe, directory.path, version)
+  const emit = (event: TrainEvent): void => {
+    trace.onEvent(event)
+    tell(event)
+  }
   emit({ type: 'preparing', what: 'queue and averager' })
   const services = await RunServices.start(preparation, listen.host, insecureNetwork)
   for (const secret of services.secrets) log.redaction.add(secret)
@@ -126,12 +132,17 @@ async function serve(
     })
     // members hear that the run is over before anybody pulls their lifeline
     closing.splice(1, 0, () => workers.stopAll(WORKER_GRACE_MS))
+    trace.listen(services, membership)
+    closing.unshift(async () => {
+      await trace.gather(membership)
+      await trace.write({ run: directory.id, term: preparation.term, recipe: recipe.name })
+    })
     const metrics = await MetricsLog.open(directory, { cutBackTo: version })
     closing.push(() => metrics.close())
     const report = new RunReport(recipe.batch.global, performance.now())
     const { logger } = log
     const quarantine = new Quarantine({ membership, workers, localWorkers: recipe.run.workers.count, report, emit, logger })
-    const shell = new RunShell({ preparation, services, membership, metrics, report, quarantine, logger, emit })
+    const shell = new RunShell({ preparation, services, membership, metrics, report, quarantine, trace, logger, emit })
     watchLocalWorkers({ workers, membership, shell, emit, logger: log.logger, expected: recipe.run.workers.count })
     for (let index = 1; index <= recipe.run.workers.count; index++) workers.start(`worker-${String(index)}`)
     const initialized = await interruptible(signal, async () => {

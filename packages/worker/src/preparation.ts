@@ -10,6 +10,7 @@ import { trainedPart, type ParameterLayout } from '@lockstep/shared/parameters/l
 import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
 import { recipeDigest } from '@lockstep/shared/recipe/recipe-digest.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { findFrozen } from './frozen-weights.js'
 import { ComputeClient } from './compute/compute-client.js'
@@ -18,6 +19,9 @@ import { Prefetch } from './loader/prefetch.js'
 import { prefetchCapacity } from './loader/span-batches.js'
 import { SlotPool } from './span-loop/slot-pool.js'
 import type { WorkerLog } from './worker-log.js'
+
+/** Spans kept between two heartbeats, and while nobody is told of them. */
+const SPANS_KEPT = 2000
 
 /** What the coordinator is shown at a join. */
 interface Probe {
@@ -43,6 +47,8 @@ export interface Preparation {
   readonly slots: SlotPool
   readonly training: Prefetch<MicroBatch>
   readonly evaluation: Prefetch<EvaluationBatch>
+  /** Where everything notes what it did when; off until a membership turns it on. */
+  readonly spans: SpanRecorder
   /** As last measured. */
   readonly probe: Probe
   /** Computes the probe once more: this machine may have become slower since. Overwrites the engine's weights. */
@@ -76,22 +82,30 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     log.info({ parameters: layout.size, tensorflow: compute.tensorflow, ...probe }, 'the engine is ready')
     const channels = channelsOf(recipe.model)
     const loader = new BatchLoader({ data, recipe, inputSize, channels })
-    const { micro } = recipe.batch
+    const { micro, global } = recipe.batch
+    const spans = new SpanRecorder(SPANS_KEPT)
     const sampleBytes = inputSize * inputSize * channels * Float32Array.BYTES_PER_ELEMENT
     return {
-      ...{ key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute },
+      ...{ spans, key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute },
       get probe() {
         return probe
       },
       measureAgain: async () => (probe = await compute.probe()),
       slots: new SlotPool(),
       training: new Prefetch({
-        load: async (position) => await loader.training(position, micro),
+        load: async (position) => {
+          const step = Math.floor(position / global)
+          const name = `samples ${String(position - step * global)} and after`
+          return await spans.time({ track: 'load', kind: 'load', name, step }, () => loader.training(position, micro))
+        },
         capacity: prefetchCapacity(micro, sampleBytes),
         concurrency: 1,
       }),
       evaluation: new Prefetch({
-        load: async (batch) => await loader.evaluation(batch),
+        load: async (batch) => {
+          const name = `evaluation batch ${String(batch)}`
+          return await spans.time({ track: 'load', kind: 'load', name, step: spans.latestStep }, () => loader.evaluation(batch))
+        },
         capacity: Math.min(3, prefetchCapacity(recipe.evaluation.batch, Math.max(sampleBytes, pictureBytes(recipe, inputSize)))),
         concurrency: 1,
       }),
@@ -111,7 +125,8 @@ function pictureBytes(recipe: Recipe, inputSize: number): number {
   return evaluationViews(recipe, inputSize).scales.reduce((sum, scale) => sum + scale * scale * 1.5 * 3, 0)
 }
 
-function recipeOf(json: string): Recipe {
+/** The recipe of a welcome. @throws TrainError WORKER_REFUSED_RECIPE */
+export function recipeOf(json: string): Recipe {
   const parsed = recipeSchema.safeParse(JSON.parse(json))
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues

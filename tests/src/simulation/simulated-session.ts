@@ -76,7 +76,14 @@ export class SimulatedSession {
     this.world.time.after(HEARTBEAT_MS, this.computer.place, () => {
       if (this.#stopped) return
       const bytesAcknowledged = this.links.reduce((sum, link) => sum + link.bytesAcknowledged, 0)
-      const beat = { ...this.#counters, bytesAcknowledged, bytesReceived: this.weights.bytesReceived, residentBytes: 0, tensors: 0 }
+      const beat = {
+        ...this.#counters,
+        bytesAcknowledged,
+        bytesReceived: this.weights.bytesReceived,
+        residentBytes: 0,
+        tensors: 0,
+        sentUs: 0,
+      }
       this.connection.say({ type: 'heartbeat', beat })
       this.#beat()
     })

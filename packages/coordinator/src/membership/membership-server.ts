@@ -7,6 +7,8 @@ import type { EvaluationResult__Output } from '@lockstep/shared/protocol/generat
 import type { Hello__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Hello.js'
 import type { Probe__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Probe.js'
 import type { SpanFinished__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/SpanFinished.js'
+import { clockIdentity, monotonicUs } from '@lockstep/shared/trace/clock.js'
+import type { TraceSpans__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/TraceSpans.js'
 import type { Trouble__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Trouble.js'
 import type { WorkerMessage__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
 import { HealthImplementation } from 'grpc-health-check'
@@ -54,6 +56,8 @@ interface MembershipEvents {
   heard: [member: Member, progress: boolean]
   spanFinished: [member: Member, message: SpanFinished__Output]
   evaluationResult: [member: Member, message: EvaluationResult__Output]
+  /** What a worker did when. */
+  spans: [member: Member, message: TraceSpans__Output]
   trouble: [member: Member, message: Trouble__Output]
   failed: [error: Error]
 }
@@ -180,7 +184,12 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
     }
     if (message.trouble) this.emit('trouble', member, message.trouble)
     if (member.state !== 'admitted') return
-    if (message.heartbeat) this.emit('heard', member, member.progressed(message.heartbeat))
+    if (message.heartbeat) {
+      const { sentUs } = message.heartbeat
+      if (sentUs > 0) member.send({ clockReading: { sentUs, receivedUs: monotonicUs() } })
+      this.emit('heard', member, member.progressed(message.heartbeat))
+    }
+    if (message.traceSpans) this.emit('spans', member, message.traceSpans)
     if (message.spanFinished) this.emit('spanFinished', member, message.spanFinished)
     if (message.evaluationResult) this.emit('evaluationResult', member, message.evaluationResult)
   }
@@ -205,7 +214,8 @@ export class MembershipServer extends EventEmitter<MembershipEvents> {
     member.state = 'probing'
     const { run, term, recipeJson, dataJson, requirements } = this.#options
     const { recipeDigest } = requirements
-    member.send({ welcome: { worker: member.worker, run, term, recipeJson, recipeDigest, dataJson, heartbeatMs: HEARTBEAT_MS } })
+    const clock = clockIdentity()
+    member.send({ welcome: { worker: member.worker, run, term, recipeJson, recipeDigest, dataJson, heartbeatMs: HEARTBEAT_MS, clock } })
   }
 
   async #examine(member: Member, probe: Probe__Output): Promise<void> {

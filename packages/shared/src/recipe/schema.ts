@@ -304,6 +304,19 @@ const checkpointSchema = z
   })
   .describe('Checkpoints.')
 
+const traceSchema = z
+  .strictObject({
+    detail: z
+      .enum(['off', 'steps', 'layers'])
+      .default('steps')
+      .describe('steps: what every worker and slice did when. layers: the same, and every layer within a gradient. off: no trace.json.'),
+    steps: z
+      .union([z.int().positive().max(100_000), z.tuple([z.int().min(0), z.int().min(0)])])
+      .default(50)
+      .describe('The newest so many steps, or [first, last]; in any case no more than fit into 20,000 spans.'),
+  })
+  .describe('trace.json, for Perfetto: docs/operations.md.')
+
 export const runSchema = z
   .strictObject({
     workers: workersSchema.prefault({}),
@@ -331,6 +344,7 @@ export const runSchema = z
         port: z.int().min(0).max(65_535).default(0).describe('Its port; 0: any free one.'),
       })
       .prefault({}),
+    trace: traceSchema.prefault({}),
   })
   .describe('Where and how it is computed. Nothing here changes a bit of the result, and all of it may change at a resume.')
 

@@ -1,12 +1,25 @@
 import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { LayerTime } from '../engine/layer-times.js'
 import { Worker } from 'node:worker_threads'
 import type { ComputeCall, ComputeReady, ComputeReply, ComputeRequest, ComputeSetup, ForwardInput, MicroBatch } from './compute-messages.js'
 
 interface Pending {
+  readonly call: ComputeCall
   resolve(reply: ComputeReply): void
   reject(error: Error): void
+}
+
+/** A request that the compute thread has done: what it was, and when. */
+export interface DoneRequest {
+  readonly kind: ComputeCall['kind']
+  /** Stream position of the first sample of a gradient. */
+  readonly firstPosition: number | undefined
+  /** On the machine's monotonic clock. */
+  readonly startUs: number
+  readonly seconds: number
+  readonly layers: readonly LayerTime[]
 }
 
 /** A partial gradient after a request: where it lies and what was computed. */
@@ -20,6 +33,10 @@ export interface GradientReply {
 export class ComputeClient {
   /** Tensors alive in the engine, as last told. */
   tensors = 0
+  /** Whether the time of every layer is taken with every gradient. */
+  timeLayers = false
+  /** Told of every request that was done. */
+  onDone: (done: DoneRequest) => void = () => undefined
   private readonly pending = new Map<number, Pending>()
   private nextId = 1
   private failure: Error | undefined
@@ -88,7 +105,10 @@ export class ComputeClient {
 
   /** Takes the gradient of a micro-batch into an accumulator. The batch's arrays are transferred. */
   async gradient(batch: MicroBatch, slot: number, mode: 'copy' | 'add'): Promise<GradientReply> {
-    const reply = await this.ask({ kind: 'gradient', batch, slot, mode }, transferables(batch.images, batch.labels))
+    const reply = await this.ask(
+      { kind: 'gradient', batch, slot, mode, timeLayers: this.timeLayers },
+      transferables(batch.images, batch.labels),
+    )
     return { byteOffset: reply.byteOffset ?? 0, statistics: statisticsOf(reply), seconds: reply.seconds }
   }
 
@@ -120,7 +140,7 @@ export class ComputeClient {
     if (this.failure !== undefined) throw this.failure
     const id = this.nextId++
     return await new Promise((resolve, reject) => {
-      this.pending.set(id, { resolve, reject })
+      this.pending.set(id, { call, resolve, reject })
       const request: ComputeRequest = { id, ...call }
       this.thread.postMessage(request, transfer)
     })
@@ -131,6 +151,9 @@ export class ComputeClient {
     this.pending.delete(reply.id)
     this.tensors = reply.tensors
     if (pending === undefined) return
+    const { call } = pending
+    const firstPosition = call.kind === 'gradient' ? call.batch.firstPosition : undefined
+    this.onDone({ kind: call.kind, firstPosition, startUs: reply.startUs, seconds: reply.seconds, layers: reply.layers ?? [] })
     if (reply.error === undefined) pending.resolve(reply)
     else pending.reject(computeError(reply.error))
   }

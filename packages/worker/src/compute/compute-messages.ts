@@ -1,6 +1,7 @@
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { LayerTime } from '../engine/layer-times.js'
 
 /** What the main thread and the compute thread say to each other. Requests are answered one by one, in their order. */
 
@@ -45,7 +46,14 @@ export type ComputeRequest = { readonly id: number } & ComputeCall
 export type ComputeCall =
   | { readonly kind: 'probe' }
   | { readonly kind: 'setWeights' }
-  | { readonly kind: 'gradient'; readonly batch: MicroBatch; readonly slot: number; readonly mode: 'copy' | 'add' }
+  | {
+      readonly kind: 'gradient'
+      readonly batch: MicroBatch
+      readonly slot: number
+      readonly mode: 'copy' | 'add'
+      /** Whether the time of every layer is wanted. */
+      readonly timeLayers: boolean
+    }
   | { readonly kind: 'add'; readonly into: number; readonly from: number }
   | { readonly kind: 'evaluate'; readonly batch: LabelledBatch }
   | { readonly kind: 'logSoftmax'; readonly input: ForwardInput }
@@ -58,6 +66,10 @@ export interface ComputeReply {
   readonly values?: Float32Array
   /** Byte offset of the accumulator in the shared memory. */
   readonly byteOffset?: number
+  /** When the request began, on the machine's monotonic clock. */
+  readonly startUs: number
+  /** If they were wanted. */
+  readonly layers?: readonly LayerTime[]
   /** Time the request took on the compute thread. */
   readonly seconds: number
   /** Tensors alive in the engine. */

@@ -1,7 +1,8 @@
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
-import { trainedPart } from '@lockstep/shared/parameters/layout.js'
+import { trainedPart, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
+import { monotonicUs } from '@lockstep/shared/trace/clock.js'
 import { isDense } from '@lockstep/shared/sampling/evaluation-views.js'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -30,7 +31,10 @@ const arena = Arena.create()
 const accumulators = new Accumulators(arena, layout.size)
 const weights = new Float32Array(setup.weights)
 
-function answer(request: ComputeRequest): Omit<ComputeReply, 'id' | 'seconds' | 'tensors'> {
+/** What depends on the question. */
+type Answer = Omit<ComputeReply, 'id' | 'startUs' | 'seconds' | 'tensors'>
+
+function answer(request: ComputeRequest): Answer {
   switch (request.kind) {
     case 'probe':
       return {
@@ -47,12 +51,13 @@ function answer(request: ComputeRequest): Omit<ComputeReply, 'id' | 'seconds' | 
       engine.setWeights(weights)
       return {}
     case 'gradient': {
-      const { slot, mode } = request
-      const statistics = engine.gradient(request.batch, (entry, values) => {
+      const { slot, mode, batch, timeLayers } = request
+      const sink = (entry: ParameterEntry, values: Float32Array): void => {
         if (mode === 'copy') accumulators.copy(slot, entry, values)
         else accumulators.add(slot, entry, values)
-      })
-      return { statistics, byteOffset: accumulators.byteOffset(slot) }
+      }
+      const { value, layers } = timeLayers ? engine.timedGradient(batch, sink) : { value: engine.gradient(batch, sink), layers: undefined }
+      return { statistics: value, byteOffset: accumulators.byteOffset(slot), ...(layers === undefined ? {} : { layers }) }
     }
     case 'add':
       accumulators.merge(request.into, request.from)
@@ -77,14 +82,15 @@ function describe(error: unknown): NonNullable<ComputeReply['error']> {
 }
 
 port.on('message', (request: ComputeRequest) => {
-  const started = performance.now()
-  let result: Omit<ComputeReply, 'id' | 'seconds' | 'tensors'>
+  const startUs = monotonicUs()
+  let result: Answer
   try {
     result = answer(request)
   } catch (error) {
     result = { error: describe(error) }
   }
-  const reply: ComputeReply = { id: request.id, ...result, seconds: (performance.now() - started) / 1000, tensors: engine.tensors() }
+  const seconds = (monotonicUs() - startUs) / 1e6
+  const reply: ComputeReply = { id: request.id, ...result, startUs, seconds, tensors: engine.tensors() }
   port.postMessage(reply)
 })
 

@@ -11,6 +11,7 @@ import { DenseForward } from './dense-forward.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { FrozenBase } from './frozen-base.js'
 import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
+import { LayerTimes, type LayerTime } from './layer-times.js'
 import { nearness, valuesOf } from './regression.js'
 import { writeVariable } from './weight-writer.js'
 
@@ -44,6 +45,8 @@ export class Engine {
   readonly #base: FrozenBase | undefined
   /** Made when a whole picture is first asked for. */
   #dense: DenseForward | undefined
+  /** Made when the times of layers are first asked for. */
+  #layerTimes: LayerTimes | undefined
 
   private constructor(tf: TensorFlow, options: EngineOptions, built: BuiltModel) {
     this.#tf = tf
@@ -131,6 +134,12 @@ export class Engine {
       sink(entry, values)
     })
     return result
+  }
+
+  /** {@link gradient}, and how long each layer took, forwards and backwards. The bits are the same. */
+  timedGradient(...given: Parameters<Engine['gradient']>): { readonly value: BatchResult; readonly layers: readonly LayerTime[] } {
+    this.#layerTimes ??= new LayerTimes(this.#tf, this.#model)
+    return this.#layerTimes.measure(() => this.gradient(...given))
   }
 
   /** The same forward pass once more, layer by layer. @returns see {@link BatchResult.nonFiniteLayer} */

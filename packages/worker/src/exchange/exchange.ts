@@ -1,5 +1,6 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { slicesOf, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { NodeSender, type SendOutcome, type SummedNode } from './node-sender.js'
 import { SliceLink } from './slice-link.js'
@@ -24,12 +25,14 @@ export class Exchange {
     memory: WasmMemory,
     vector: SharedArrayBuffer,
     shareMemory = true,
+    /** Where it is noted what travelled when. */
+    spans = new SpanRecorder(0),
   ) {
     const slices = slicesOf(layout.size, addresses.length)
     invariant(slices.length === addresses.length, 'the vector is cut into as many slices as have an address')
     this.links = addresses.map((address, index) => new SliceLink(address, index, undefined, identity.worker))
-    this.sender = new NodeSender(identity, slices, this.links, memory)
-    this.weights = new WeightsReceiver(identity, slices, this.links, vector, shareMemory)
+    this.sender = new NodeSender(identity, slices, this.links, memory, spans)
+    this.weights = new WeightsReceiver(identity, slices, this.links, vector, shareMemory, spans)
   }
 
   get bytesAcknowledged(): number {

@@ -3,6 +3,8 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
+import type { SpanSubject } from '@lockstep/shared/trace/span.js'
 import { chunksOfSlice, type VectorChunk } from './node-chunks.js'
 import type { SliceLink } from './slice-link.js'
 
@@ -27,6 +29,7 @@ export class NodeSender {
     private readonly slices: readonly Slice[],
     private readonly links: readonly SliceLink[],
     private readonly memory: WasmMemory,
+    private readonly spans: SpanRecorder,
   ) {
     this.floats = slices.reduce((sum, slice) => sum + slice.size, 0)
   }
@@ -44,16 +47,20 @@ export class NodeSender {
       if (outcomeOfAll === 'taken') onStale()
       outcomeOfAll = 'stale'
     }
-    const chunks = this.slices.flatMap((slice, index) =>
-      chunksOfSlice(slice).map(async (chunk) => {
+    const startUs = this.spans.now()
+    const chunks = this.slices.flatMap((slice, index) => {
+      const all = chunksOfSlice(slice)
+      let left = all.length
+      return all.map(async (chunk) => {
         const outcome = await this.sendChunk(summed, chunk, index)
         invariant(
           outcome !== 'MALFORMED',
           `the averager understands chunk ${String(chunk.chunk)} of leaves ${String(summed.node.first)}+${String(summed.node.count)}`,
         )
         if (outcome !== 'ACCEPTED' && outcome !== 'DUPLICATE') comesLate()
-      }),
-    )
+        if (--left === 0) this.spans.add(sendSubject(summed, index), startUs)
+      })
+    })
     // all of them, even if one fails: nothing may be in flight when the memory is used again
     const settled = await Promise.allSettled(chunks)
     const failed = settled.find((result) => result.status === 'rejected')
@@ -84,4 +91,10 @@ export class NodeSender {
       })
     })
   }
+}
+
+/** From when a node is given to a slice's stream to its last acknowledgement. */
+function sendSubject({ step, node }: SummedNode, slice: number): SpanSubject {
+  const name = node.count === 1 ? `leaf ${String(node.first)}` : `leaves ${String(node.first)}–${String(node.first + node.count - 1)}`
+  return { track: `send to slice ${String(slice)}`, kind: 'send', name, step }
 }

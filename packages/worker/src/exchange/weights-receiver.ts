@@ -3,6 +3,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import { MemoryFile, MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import { chunkOf } from './node-chunks.js'
@@ -29,6 +30,7 @@ export class WeightsReceiver {
     vector: SharedArrayBuffer,
     /** Whether bodies may travel through memory that both sides see. */
     shareMemory = true,
+    private readonly spans = new SpanRecorder(0),
   ) {
     this.bytes = new Uint8Array(vector)
     this.sharing = new Sharing(shareMemory)
@@ -38,7 +40,7 @@ export class WeightsReceiver {
   want(version: number): void {
     if (this.fetch?.version === version && !this.fetch.failed) return
     this.fetch?.cancel()
-    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, this.sharing, (byteOffset, length) => {
+    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, this.sharing, this.spans, (byteOffset, length) => {
       this.bytesReceived += length
       return this.bytes.subarray(byteOffset, byteOffset + length)
     })
@@ -114,6 +116,7 @@ class WeightsFetch {
     slices: readonly Slice[],
     private readonly links: readonly SliceLink[],
     private readonly sharing: Sharing,
+    private readonly spans: SpanRecorder,
     /** The part of the vector to be filled. */
     private readonly part: (byteOffset: number, length: number) => Uint8Array,
   ) {
@@ -142,6 +145,7 @@ class WeightsFetch {
     const link = this.links[slice.index]
     if (link === undefined || this.failed) return
     const received = new Set<number>()
+    let startUs = 0
     const call = link.client.Weights({ ...this.identity, version: this.version, ...this.sharing.offer })
     this.calls.add(call)
     call.on('data', (chunk: WeightsChunk__Output) => {
@@ -157,6 +161,7 @@ class WeightsFetch {
         )
         return
       }
+      if (received.size === 0) startUs = this.spans.now()
       const part = this.part(place.offset * 4, length)
       if (chunk.shared === null) part.set(chunk.body)
       else if (this.sharing.reader.read(chunk.shared, part)) link.sharesMemory = true
@@ -166,7 +171,10 @@ class WeightsFetch {
         return
       }
       received.add(chunk.chunk)
-      if (received.size === chunksOf(slice)) this.finished(call)
+      if (received.size < chunksOf(slice)) return
+      const track = `receive from slice ${String(slice.index)}`
+      this.spans.add({ track, kind: 'receive', name: `weights ${String(this.version)}`, step: this.version }, startUs)
+      this.finished(call)
     })
     const ended = (reason: string): void => {
       if (!this.calls.delete(call)) return

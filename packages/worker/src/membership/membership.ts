@@ -14,7 +14,7 @@ export type MembershipEnd =
   | { readonly kind: 'left' }
 
 /** Messages that may come at any time of a membership. */
-export type MembershipNotice = 'withdraw' | 'committed' | 'dropped'
+export type MembershipNotice = 'withdraw' | 'committed' | 'dropped' | 'clockReading' | 'flushTrace'
 /** Messages that answer one of ours. */
 type MembershipAnswer = 'welcome' | 'admitted'
 
@@ -127,6 +127,8 @@ export class Membership {
       case 'withdraw':
       case 'committed':
       case 'dropped':
+      case 'clockReading':
+      case 'flushTrace':
         this.notice(message.message, message)
         return
       case 'refused': {

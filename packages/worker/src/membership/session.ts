@@ -4,9 +4,10 @@ import type { Heartbeat } from '@lockstep/shared/protocol/generated/lockstep/v1/
 import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { Exchange } from '../exchange/exchange.js'
-import type { Preparation } from '../preparation.js'
+import { recipeOf, type Preparation } from '../preparation.js'
 import { JobConsumer } from '../queue/job-consumer.js'
 import { SpanLoop } from '../span-loop/span-loop.js'
+import { SpanReporter } from '../trace/span-reporter.js'
 import type { WorkerLog } from '../worker-log.js'
 import type { Membership, MembershipEnd, MembershipNotice } from './membership.js'
 import { reachableAddress, reachableUrl } from './reachable-address.js'
@@ -39,25 +40,31 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const { recipe, layout, compute, vector, slots, training, evaluation } = preparation
   const identity = { run: welcome.run, term: welcome.term, worker: welcome.worker }
   const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
-  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector, recipe.run.exchange.sharedMemory === 'auto')
+  const reporter = reporterOf(parts)
+  const { spans } = preparation
+  const shareMemory = recipe.run.exchange.sharedMemory === 'auto'
+  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector, shareMemory, spans)
   const { global, micro, leaf } = recipe.batch
   const loop = new SpanLoop({
     term: welcome.term,
     batch: recipe.batch,
     leaves: global / (micro * leaf),
-    ...{ compute, exchange, slots, training, evaluation, log },
+    ...{ compute, exchange, slots, training, evaluation, log, spans },
     tell: (message) => {
       membership.send(message)
     },
   })
   membership.onNotice((kind, message) => {
-    pass(loop, kind, message)
+    if (message.clockReading) reporter.answered(message.clockReading.sentUs, message.clockReading.receivedUs)
+    else if (kind === 'flushTrace') reporter.report(true)
+    else pass(loop, kind, message)
   })
   loop.onCommitted(admitted.version)
   exchange.weights.want(admitted.version)
   let beats = 0
   const heartbeat = setInterval(() => {
-    const told = beat(membership, loop, exchange, preparation)
+    const told = beat(membership, reporter, heartbeatOf(loop, exchange, preparation))
+    reporter.report()
     if (beats++ % BEATS_LOGGED === 0) log.info(told, 'at work')
   }, welcome.heartbeatMs)
   const consumer = new JobConsumer(
@@ -121,8 +128,23 @@ function pass(loop: SpanLoop, kind: MembershipNotice, message: CoordinatorMessag
   }
 }
 
-function beat(membership: Membership, loop: SpanLoop, exchange: Exchange, preparation: Preparation): Heartbeat {
-  const heartbeat = heartbeatOf(loop, exchange, preparation)
+/** Records what is done from now on, if the run wants to know; the recipe of the preparation may be that of an earlier term. */
+function reporterOf({ membership, welcome, preparation }: SessionParts): SpanReporter {
+  const { compute, spans, recipe } = preparation
+  const { trace } = recipeOf(welcome.recipeJson).run
+  const reporter = new SpanReporter(spans, trace, welcome.clock, (message) => {
+    membership.send(message)
+  })
+  compute.timeLayers = trace.detail === 'layers'
+  const { global, micro, leaf } = recipe.batch
+  compute.onDone = (done) => {
+    reporter.computed(done, { global, leafSamples: micro * leaf }, spans.latestStep)
+  }
+  return reporter
+}
+
+function beat(membership: Membership, reporter: SpanReporter, beatOf: Heartbeat): Heartbeat {
+  const heartbeat = { ...beatOf, sentUs: reporter.question() }
   membership.send({ heartbeat })
   return heartbeat
 }

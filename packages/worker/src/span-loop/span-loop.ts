@@ -2,6 +2,7 @@ import type { EvaluationBatch } from '@lockstep/data/evaluation-batch.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { EvaluationJob, Job, SpanJob } from '@lockstep/shared/protocol/jobs.js'
 import type { WorkerMessage } from '@lockstep/shared/protocol/generated/lockstep/v1/WorkerMessage.js'
+import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { ComputeClient } from '../compute/compute-client.js'
 import type { MicroBatch } from '../compute/compute-messages.js'
@@ -26,6 +27,8 @@ export interface SpanLoopOptions {
   /** Says something to the coordinator. */
   readonly tell: (message: WorkerMessage) => void
   readonly log: WorkerLog
+  /** Where it is noted what was done when. */
+  readonly spans?: SpanRecorder
 }
 
 /** What a job in hand listens to. */
@@ -36,6 +39,9 @@ interface InHand {
   /** Ends what it waits for. */
   readonly abort: AbortController
 }
+
+/** One job at a time: its waits lie within it. */
+const JOB = { track: 'job' }
 
 /**
  * Does the worker's jobs, one at a time, for one membership: weights, gradients, nodes, evaluation batches. What the
@@ -59,8 +65,12 @@ export class SpanLoop {
   /** Wakes the job in hand when a version is final. */
   private onFinal: () => void = () => undefined
   private idle: Promise<void> = Promise.resolve()
+  private readonly spans: SpanRecorder
+  /** When the last job was over. */
+  private idleSinceUs = 0
 
   constructor(private readonly options: SpanLoopOptions) {
+    this.spans = options.spans ?? new SpanRecorder(0)
     this.failed = new Promise((_, reject) => {
       this.fail = reject
     })
@@ -126,13 +136,18 @@ export class SpanLoop {
     }
     this.forgetDropped(job)
     try {
-      if (job.kind === 'span') await this.runSpan(job)
-      else await this.runEvaluation(job)
+      const name = job.kind === 'span' ? `step ${String(version)}` : `evaluation of version ${String(version)}`
+      this.spans.add({ ...JOB, kind: 'wait', name: 'wait for a job', step: version }, this.idleSinceUs)
+      await this.spans.time({ ...JOB, kind: 'job', name, step: version }, async () => {
+        if (job.kind === 'span') await this.runSpan(job)
+        else await this.runEvaluation(job)
+      })
     } catch (error) {
       if (this.isGivenUp || isInterruption(error)) {
         this.options.log.info({ version, reason: error instanceof Error ? error.message : String(error) }, 'the job was given up')
       } else this.fail(error)
     } finally {
+      this.idleSinceUs = this.spans.now()
       this.inHand = undefined
     }
   }
@@ -161,6 +176,7 @@ export class SpanLoop {
         ...{ batch, leaves, compute, slots },
         take: async (position) => await training.take(position),
         send: async (node) => await exchange.send(node),
+        wait: async (name, what) => await this.spans.time({ ...JOB, kind: 'wait', name, step }, what),
         leafFinished: () => {
           this.counters.leavesFinished++
         },
@@ -205,7 +221,7 @@ export class SpanLoop {
     await this.untilFinal(version, inHand.abort.signal)
     await this.setWeights(version, inHand.abort.signal)
     for (const batch of batches) {
-      const input = await evaluation.take(batch)
+      const input = await this.wait('wait for input', version, () => evaluation.take(batch))
       if (inHand.abort.signal.aborted) return
       const { lossSum, samples, correctTop1, correctTop5 } = await evaluateBatch(compute, input, {
         onForward: () => this.counters.evaluationBatchesFinished++,
@@ -226,7 +242,11 @@ export class SpanLoop {
         if (this.committed >= version) resolve()
       }
     })
-    await orAborted(final, signal)
+    await this.wait('wait for the commit', version, () => orAborted(final, signal))
+  }
+
+  private async wait<Value>(name: string, step: number, what: () => Promise<Value>): Promise<Value> {
+    return await this.spans.time({ ...JOB, kind: 'wait', name, step }, what)
   }
 
   /** Puts a version into the engine. @returns seconds it took */
@@ -234,8 +254,9 @@ export class SpanLoop {
     if (this.engineVersion === version) return 0
     const startMs = performance.now()
     this.engineVersion = undefined
-    await orAborted(this.options.exchange.weights.receive(version), signal)
-    await this.options.compute.setWeights()
+    const { exchange, compute } = this.options
+    await this.wait('wait for weights', version, () => orAborted(exchange.weights.receive(version), signal))
+    await this.wait('wait for computing', version, () => compute.setWeights())
     if (!signal.aborted) this.engineVersion = version
     return (performance.now() - startMs) / 1000
   }

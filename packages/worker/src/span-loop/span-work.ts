@@ -27,6 +27,8 @@ export interface SpanTools {
   readonly slots: SlotPool
   readonly take: (position: number) => Promise<MicroBatch>
   readonly send: (node: SummedNode) => Promise<SendOutcome>
+  /** Awaits, and tells what for. Left out: nobody wants to know. */
+  readonly wait?: <Value>(name: string, what: () => Promise<Value>) => Promise<Value>
   /** Called when a leaf's gradient is computed. */
   readonly leafFinished: () => void
 }
@@ -104,9 +106,9 @@ export class SpanWork {
     this.lastComputedMs = startMs
     try {
       while (await this.execute()) this.planChanged = false
-      await Promise.all(this.underWay)
+      await this.wait('wait for computing', () => Promise.all(this.underWay))
       if (!this.isAbandoned) lastNode()
-      await Promise.all(this.sending)
+      await this.wait('wait for acknowledgements', () => Promise.all(this.sending))
     } finally {
       await Promise.allSettled([...this.underWay, ...this.sending])
       for (const accumulator of this.accumulators.values()) this.tools.slots.give(accumulator.slot)
@@ -161,8 +163,9 @@ export class SpanWork {
 
   private async gradient(instruction: GradientInstruction, limit: number): Promise<void> {
     const { batch, compute } = this.tools
-    const input = await this.tools.take(positionOf(batch, this.job.step, instruction.leaf, instruction.micro))
-    while (this.underWay.length >= MOST_UNDER_WAY) await this.underWay[0]
+    const position = positionOf(batch, this.job.step, instruction.leaf, instruction.micro)
+    const input = await this.wait('wait for input', () => this.tools.take(position))
+    while (this.underWay.length >= MOST_UNDER_WAY) await this.wait('wait for computing', async () => this.underWay[0])
     const accumulator = await this.accumulator(instruction.accumulator, limit)
     if (this.isAbandoned) return
     accumulator.node = instruction.makes
@@ -229,6 +232,10 @@ export class SpanWork {
       this.nextAccumulator = Math.max(this.nextAccumulator, number + 1)
     }
     return accumulator
+  }
+
+  private async wait<Value>(name: string, what: () => Promise<Value>): Promise<Value> {
+    return await (this.tools.wait === undefined ? what() : this.tools.wait(name, what))
   }
 
   private track(work: Promise<void>): void {
