@@ -33,6 +33,8 @@ export interface ModelOptions {
   readonly weightsDigest?: string | undefined
   /** false: what comes from `weights` stays as it is. */
   readonly trainable?: boolean | undefined
+  /** true: the base's output is computed once a picture. */
+  readonly cacheFeatures?: boolean | undefined
   readonly batchNormalization?: boolean | undefined
   readonly squeezeExcitation?: number | undefined
   readonly groups?: 1 | 2 | undefined
@@ -127,6 +129,7 @@ export function withModelDefaults(given: Given): CompleteModel {
     ...(given.weights === undefined ? {} : { weights: given.weights }),
     ...(given.weightsDigest === undefined ? {} : { weightsDigest: given.weightsDigest }),
     ...(given.trainable === false ? { trainable: false } : {}),
+    ...(given.cacheFeatures === true ? { cacheFeatures: true } : {}),
   }
 }
 
@@ -163,7 +166,7 @@ export function modelProblems(model: ModelOptions): ModelProblem[] {
   return problems
 }
 
-function headProblems({ head, fullyConnected, dropout, weights, trainable }: ModelOptions): ModelProblem[] {
+function headProblems({ head, fullyConnected, dropout, weights, trainable, cacheFeatures }: ModelOptions): ModelProblem[] {
   const problems: ModelProblem[] = []
   const refuse = (key: keyof ModelOptions, why: string): void => {
     problems.push({ key, message: `model.${key}: ${why}` })
@@ -177,5 +180,10 @@ function headProblems({ head, fullyConnected, dropout, weights, trainable }: Mod
   }
   if (trainable === false && weights === undefined)
     refuse('trainable', 'random weights that are never trained are of no use; give model.weights, a checkpoint, or leave it out')
+  if (cacheFeatures === true && trainable !== false)
+    refuse(
+      'cacheFeatures',
+      'a base that is trained makes something else of a picture in every step; set model.trainable: false, or leave it out',
+    )
   return problems
 }
