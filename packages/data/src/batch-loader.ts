@@ -1,5 +1,6 @@
 import { colorShiftOf } from '@lockstep/shared/sampling/color-shift.js'
-import { geometryOf } from '@lockstep/shared/sampling/geometry.js'
+import { invariant } from '@lockstep/shared/errors/train-error.js'
+import { centerGeometry, geometryOf } from '@lockstep/shared/sampling/geometry.js'
 import { SampleStream } from '@lockstep/shared/sampling/sample-stream.js'
 import type { EvaluationBatch } from './evaluation-batch.js'
 import { DEFAULT_CACHE_BYTES, DEFAULT_PARALLELISM, EvaluationLoader } from './evaluation-loader.js'
@@ -84,6 +85,32 @@ export class BatchLoader {
     const positions = Array.from({ length: count }, (_, i) => firstPosition + i)
     for await (const { position, label } of orderedPool(positions, parallelism, load)) labels[position - firstPosition] = label
     return { images, labels, count, firstPosition }
+  }
+
+  /** Numbers and classes of the samples at stream positions [firstPosition, firstPosition + count), without their pictures. */
+  order(firstPosition: number, count: number): { samples: number[]; labels: Int32Array<ArrayBuffer> } {
+    const samples = Array.from({ length: count }, (_, i) => this.stream.sample(firstPosition + i))
+    return { samples, labels: Int32Array.from(samples, (sample) => this.options.data.train.label(sample)) }
+  }
+
+  /**
+   * Training pictures by their numbers, as every epoch sees them where nothing about them is random: the centre crop at the training scale.
+   * @param rows pictures of the batch; zeros after the last sample
+   * @returns [rows, side, side, channels]
+   * @throws TrainError DATA_CORRUPT naming the sample
+   */
+  async still(samples: readonly number[], rows: number): Promise<Float32Array<ArrayBuffer>> {
+    const { recipe, inputSize, parallelism = DEFAULT_PARALLELISM } = this.options
+    const scale = trainingScale(recipe, inputSize)
+    invariant(typeof scale === 'number', 'a picture that is always the same has one scale')
+    const pixels = inputFloats(this.preprocessing)
+    const images = new Float32Array(rows * pixels)
+    let at = 0
+    for await (const picture of orderedPool(samples, parallelism, (sample) => this.reader.picture(sample, scale))) {
+      writeInput(picture, centerGeometry(scale), inputSize, this.values, images, at)
+      at += pixels
+    }
+    return images
   }
 
   /** Evaluation batch number `batch`, of `evaluationBatches`. @throws TrainError DATA_CORRUPT naming the sample */

@@ -1,11 +1,12 @@
 import { BatchLoader } from '@lockstep/data/batch-loader.js'
 import type { DataDigests } from '@lockstep/data/data-digests.js'
 import type { EvaluationBatch } from '@lockstep/data/evaluation-batch.js'
-import { evaluationViews } from '@lockstep/data/preprocessing.js'
+import { evaluationViews, preprocessingOf } from '@lockstep/data/preprocessing.js'
 import { openTrainingData, type TrainingData } from '@lockstep/data/training-data.js'
+import { baseFeatures } from '@lockstep/shared/models/base-features.js'
 import { channelsOf } from '@lockstep/shared/models/families.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
-import { networkOf } from '@lockstep/shared/models/network.js'
+import { networkOf, type Network } from '@lockstep/shared/models/network.js'
 import { trainedPart, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
 import { recipeDigest } from '@lockstep/shared/recipe/recipe-digest.js'
@@ -15,6 +16,8 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { findFrozen } from './frozen-weights.js'
 import { ComputeClient } from './compute/compute-client.js'
 import type { MicroBatch } from './compute/compute-messages.js'
+import { CachedFeatures } from './features/cached-features.js'
+import { featureKey } from './features/feature-key.js'
 import { Prefetch } from './loader/prefetch.js'
 import { prefetchCapacity } from './loader/span-batches.js'
 import { SlotPool } from './span-loop/slot-pool.js'
@@ -27,6 +30,8 @@ const SPANS_KEPT = 2000
 interface Probe {
   readonly fingerprint: string
   readonly leafSeconds: number
+  /** Not shown: it names cached features on this machine. */
+  readonly features?: string
 }
 
 /**
@@ -85,6 +90,8 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     const { micro, global } = recipe.batch
     const spans = new SpanRecorder(SPANS_KEPT)
     const sampleBytes = inputSize * inputSize * channels * Float32Array.BYTES_PER_ELEMENT
+    const cached =
+      probe.features === undefined ? undefined : await cachedFeatures({ recipe, network, data, loader, compute, log }, probe.features)
     return {
       ...{ spans, key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute },
       get probe() {
@@ -96,7 +103,7 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
         load: async (position) => {
           const step = Math.floor(position / global)
           const name = `samples ${String(position - step * global)} and after`
-          return await spans.time({ track: 'load', kind: 'load', name, step }, () => loader.training(position, micro))
+          return await spans.time({ track: 'load', kind: 'load', name, step }, () => (cached ?? loader).training(position, micro))
         },
         capacity: prefetchCapacity(micro, sampleBytes),
         concurrency: 1,
@@ -118,6 +125,22 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     await data.close()
     throw error
   }
+}
+
+type FeatureParts = Pick<Preparation, 'recipe' | 'data' | 'compute'> & {
+  readonly network: Network
+  readonly loader: BatchLoader
+  readonly log: WorkerLog
+}
+
+/** Before this worker says that it is ready: nothing waits for a step meanwhile. @param engine digest of the base's output in the probe */
+async function cachedFeatures({ network, ...parts }: FeatureParts, engine: string): Promise<CachedFeatures> {
+  const { recipe, data } = parts
+  const shape = baseFeatures(network)?.shape ?? []
+  const key = featureKey({ recipe, network, data: data.digests, preprocessing: preprocessingOf(recipe, data), engine })
+  const features = new CachedFeatures({ ...parts, key, shape, batch: recipe.batch.micro, samples: data.train.size })
+  await features.complete()
+  return features
 }
 
 /** Of a validation picture decoded at every scale, half as long again as it is high. */

@@ -122,7 +122,8 @@ class RunningWorker {
       this.log.info({ run: welcome.run, term: welcome.term, member: welcome.worker }, 'welcome; opening the data and computing the probe')
       const preparation = await this.prepared(welcome, data)
       const { recipeDigest, probe } = preparation
-      membership.send({ probe: { recipeDigest, dataDigest: preparation.data.digest, ...probe } })
+      const { fingerprint, leafSeconds } = probe
+      membership.send({ probe: { recipeDigest, dataDigest: preparation.data.digest, fingerprint, leafSeconds } })
       const admitted = await orStopped(membership.answer('admitted'), signal)
       if (admitted === undefined) return signal.aborted ? undefined : await membership.ended
       this.log.info({ queue: admitted.queueName, slices: admitted.slices, version: admitted.version }, 'admitted')

@@ -40,6 +40,8 @@ export interface ModelOptions {
   readonly weightsDigest?: string | undefined
   /** false: what comes from `weights` stays as it is. */
   readonly trainable?: boolean | undefined
+  /** true: the base's output is computed once a picture. */
+  readonly cacheFeatures?: boolean | undefined
   readonly batchNormalization?: boolean | undefined
   /** What batch normalization adds to a variance. Left out: {@link NORMALIZATION_EPSILON}. */
   readonly normalizationEpsilon?: number | undefined
@@ -168,6 +170,7 @@ export function withModelDefaults(given: Given): CompleteModel {
     ...(given.trainable === false ? { trainable: false } : {}),
     ...(given.from === undefined ? {} : { from: given.from }),
     ...(given.layers === undefined ? {} : { layers: given.layers }),
+    ...(given.cacheFeatures === true ? { cacheFeatures: true } : {}),
   }
 }
 
@@ -241,7 +244,7 @@ function ownProblems(model: ModelOptions): ModelProblem[] {
   return problems
 }
 
-function headProblems({ head, fullyConnected, dropout, weights, trainable }: ModelOptions): ModelProblem[] {
+function headProblems({ head, fullyConnected, dropout, weights, trainable, cacheFeatures }: ModelOptions): ModelProblem[] {
   const problems: ModelProblem[] = []
   const refuse = (key: keyof ModelOptions, why: string): void => {
     problems.push({ key, message: `model.${key}: ${why}` })
@@ -255,5 +258,10 @@ function headProblems({ head, fullyConnected, dropout, weights, trainable }: Mod
   }
   if (trainable === false && weights === undefined)
     refuse('trainable', 'random weights that are never trained are of no use; give model.weights, a checkpoint, or leave it out')
+  if (cacheFeatures === true && trainable !== false)
+    refuse(
+      'cacheFeatures',
+      'a base that is trained makes something else of a picture in every step; set model.trainable: false, or leave it out',
+    )
   return problems
 }

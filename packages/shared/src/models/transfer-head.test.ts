@@ -44,6 +44,7 @@ describe('a head of one’s own on a frozen base', () => {
     [{ ...TRANSFER, head: [...HEAD, { type: 'flatten' }] }, /^model.head: it starts with/],
     [{ ...TRANSFER, fullyConnected: [10] }, /^model.fullyConnected: model.head lists its layers; leave it out/],
     [{ ...TRANSFER, dropout: 0.5 }, /^model.dropout: model.head lists its layers/],
+    [{ ...TRANSFER, trainable: true, cacheFeatures: true }, /^model.cacheFeatures: a base that is trained .* set model.trainable: false/],
   ])('refuses %j', (wrong, message) => {
     expect(modelProblems(modelSchema.parse(wrong))[0]?.message).toMatch(message)
   })

@@ -14,6 +14,7 @@ export function inconsistencies(recipe: Recipe): RecipeProblem[] {
     ...optimizerProblems(recipe),
     ...regressionProblems(recipe),
     ...sourceProblems(recipe),
+    ...cacheProblems(recipe),
     ...scheduleProblems(recipe),
     ...runProblems(recipe),
   ]
@@ -127,6 +128,26 @@ function regressionProblems({ model, loss, learningRate }: Recipe): RecipeProble
 function sourceProblems({ model, initialization }: Recipe): RecipeProblem[] {
   if (model.weights === undefined || initialization.from === undefined) return []
   return [onKey(['initialization', 'from'], 'model.weights and initialization.from both say where weights come from: keep one of them')]
+}
+
+/** Features are kept of pictures that look the same in every epoch. */
+function cacheProblems({ model, data }: Recipe): RecipeProblem[] {
+  if (model.cacheFeatures !== true) return []
+  const { shortSide, crop, flip, colorShift } = data.augment
+  const random: [key: string, is: boolean, remedy: string][] = [
+    ['shortSide', Array.isArray(shortSide), 'give one number'],
+    ['crop', crop === 'random', 'set crop: center'],
+    ['flip', flip, 'set flip: false'],
+    ['colorShift', colorShift > 0, 'set colorShift: 0'],
+  ]
+  return random
+    .filter(([, is]) => is)
+    .map(([key, , remedy]) =>
+      problem(
+        ['data', 'augment', key],
+        `data.augment.${key} makes a picture look different in every epoch, which model.cacheFeatures cannot keep: ${remedy}, or leave out model.cacheFeatures`,
+      ),
+    )
 }
 
 function scheduleProblems({ learningRate }: Recipe): RecipeProblem[] {

@@ -251,6 +251,28 @@ describe('--set', () => {
   })
 })
 
+describe('cached features', () => {
+  const TRANSFER = 'model: {base: vgg-a, weights: a.safetensors, trainable: false, cacheFeatures: true}'
+
+  it.each([
+    ['shortSide: [224, 256]', /^r\.yaml:\d+:\d+: data\.augment\.shortSide makes a picture look different .*: give one number/],
+    ['crop: random', /data\.augment\.crop .*: set crop: center, or leave out model\.cacheFeatures/],
+    ['flip: true', /data\.augment\.flip .*: set flip: false/],
+    ['colorShift: 0.1', /data\.augment\.colorShift .*: set colorShift: 0/],
+  ])('are refused with %s', (augment, message) => {
+    const text = `steps: 30\ndata: {train: elsewhere, augment: {${augment}}}\n${TRANSFER}`
+    expect(() => parseRecipe(text, { file: 'r.yaml' })).toThrow(message)
+  })
+
+  it('count into the digest, since bits depend on which pictures are computed together', () => {
+    const text = `steps: 30\ndata: {train: elsewhere}\n${TRANSFER}`
+    const [kept, computed] = [text, text.replace(', cacheFeatures: true', '')].map((one) =>
+      recipeDigest(parseRecipe(one, { file: 'r.yaml' })),
+    )
+    expect(kept).not.toBe(computed)
+  })
+})
+
 describe('the digest of a recipe', () => {
   const digest = (set: string[], text = BASE): string => recipeDigest(parse(text, set))
 

@@ -82,6 +82,12 @@ const givenModelSchema = z
       .boolean()
       .optional()
       .describe('false: what comes from weights stays as it is, and only the head is trained and travels. Default: true.'),
+    cacheFeatures: z
+      .boolean()
+      .optional()
+      .describe(
+        'true: what the frozen base makes of every training picture is computed once, in fixed batches of batch.micro, and kept on disk; for pictures that are the same in every epoch. Default: false.',
+      ),
     batchNormalization: z
       .boolean()
       .optional()

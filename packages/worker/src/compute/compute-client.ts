@@ -91,8 +91,8 @@ export class ComputeClient {
     })
   }
 
-  /** Computes the probe of this recipe. */
-  async probe(): Promise<{ fingerprint: string; leafSeconds: number }> {
+  /** Computes the probe of this recipe. `features`: the digest of the frozen base's output alone, where it is cached. */
+  async probe(): Promise<{ fingerprint: string; leafSeconds: number; features?: string }> {
     const { probe } = await this.ask({ kind: 'probe' })
     if (probe === undefined) throw new TrainError('INTERNAL', 'the compute thread answered a probe without a fingerprint')
     return probe
@@ -127,6 +127,13 @@ export class ComputeClient {
   async logSoftmax({ kind, images, shape }: ForwardInput): Promise<Float32Array> {
     const { values } = await this.ask({ kind: 'logSoftmax', input: { kind, images, shape } }, transferables(images))
     if (values === undefined) throw new TrainError('INTERNAL', 'the compute thread answered a forward pass without values')
+    return values
+  }
+
+  /** What the frozen base makes of pictures, [count, …]. The images are transferred. */
+  async features(images: Float32Array, count: number): Promise<Float32Array> {
+    const { values } = await this.ask({ kind: 'features', images, count }, transferables(images))
+    if (values === undefined) throw new TrainError('INTERNAL', 'the compute thread answered without features')
     return values
   }
 

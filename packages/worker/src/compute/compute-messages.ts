@@ -18,8 +18,9 @@ export interface ComputeSetup {
 
 /** A micro-batch as it travels to the compute thread; `images` and `labels` are transferred. */
 export interface MicroBatch {
-  /** [count, h, w, 3] */
+  /** [count, h, w, 3]; where `features` is true what the frozen base has made of them. */
   readonly images: Float32Array
+  readonly features?: boolean
   readonly labels: Int32Array
   readonly count: number
   /** Stream position of sample 0. */
@@ -57,12 +58,13 @@ export type ComputeCall =
   | { readonly kind: 'add'; readonly into: number; readonly from: number }
   | { readonly kind: 'evaluate'; readonly batch: LabelledBatch }
   | { readonly kind: 'logSoftmax'; readonly input: ForwardInput }
+  | { readonly kind: 'features'; readonly images: Float32Array; readonly count: number }
 
 export interface ComputeReply {
   readonly id: number
   readonly statistics?: NodeStatistics
-  readonly probe?: { readonly fingerprint: string; readonly leafSeconds: number }
-  /** [count, classes], logarithm of the soft-max. */
+  readonly probe?: { readonly fingerprint: string; readonly leafSeconds: number; readonly features?: string }
+  /** [count, classes], logarithm of the soft-max; or features, [count, …]. */
   readonly values?: Float32Array
   /** Byte offset of the accumulator in the shared memory. */
   readonly byteOffset?: number

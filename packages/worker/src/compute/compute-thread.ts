@@ -44,6 +44,7 @@ function answer(request: ComputeRequest): Answer {
           seed: recipe.seed,
           batch: recipe.batch,
           evaluationBatch: recipe.evaluation.batch,
+          cachesFeatures: recipe.model.cacheFeatures === true,
           ...(isDense(recipe.evaluation.protocol) ? { denseScales: recipe.evaluation.scales ?? [recipe.model.inputSize] } : {}),
         }),
       }
@@ -66,6 +67,8 @@ function answer(request: ComputeRequest): Answer {
       return { statistics: engine.evaluate(request.batch.images, request.batch.labels, request.batch.samples) }
     case 'logSoftmax':
       return { values: engine.logSoftmax(request.input) }
+    case 'features':
+      return { values: engine.features(request.images, request.count) }
   }
 }
 

@@ -1,7 +1,8 @@
 /** A micro-batch of training samples, decoded and augmented. */
 export interface Batch {
-  /** [count, height, width, 3], network input values. */
+  /** [count, height, width, 3], network input values; where `features` is true what a frozen base has made of them, [count, …]. */
   readonly images: Float32Array
+  readonly features?: boolean
   /** [count], class numbers. */
   readonly labels: Int32Array
   readonly count: number

@@ -102,13 +102,13 @@ export class Engine {
   gradient(batch: Batch, sink: (entry: ParameterEntry, values: Float32Array) => void): BatchResult {
     const tf = this.#tf
     const { layout, globalBatch, network } = this.#options
-    const inputs = this.#inputsOf(batch.images, batch.labels, batch.count)
+    const base = this.#base
+    const inputs = this.#inputsOf(batch.images, batch.labels, batch.count, this.#sampleShape(batch))
     const masks = this.#setMasks(batch)
     const kept: Tensor[] = []
-    const features = this.#base?.features(inputs.images)
+    const features = batch.features === true ? tf.clone(inputs.images) : base?.features(inputs.images)
     const { value, grads } = tf.variableGrads(() => {
-      const logits =
-        this.#base === undefined || features === undefined ? this.#logits(inputs.images, true) : this.#scores(this.#base.outputs(features))
+      const logits = base === undefined || features === undefined ? this.#logits(inputs.images, true) : this.#scores(base.outputs(features))
       const losses = this.#lossesOf(logits, inputs.expected, this.#options.labelSmoothing ?? 0)
       kept.push(tf.keep(logits), tf.keep(losses))
       return tf.div(tf.sum(losses), globalBatch)
@@ -154,7 +154,8 @@ export class Engine {
   }
 
   /**
-   * The forward pass of a micro-batch layer by layer, with dropout: the only way to see what lies between pictures and loss.
+   * The forward pass of a micro-batch layer by layer, with dropout: the only way to see what lies between pictures and loss. Where the batch
+   * brings features, of the head alone.
    * @param visit called with a layer's index in Network.layers and its output, [count, …], in network order; the values are
    *   valid during the call only, and false ends the pass
    */
@@ -162,9 +163,11 @@ export class Engine {
     const tf = this.#tf
     const { network } = this.#options
     const masks = this.#setMasks(batch)
-    const outputs = new Map<string, Tensor>([[INPUT, tf.tensor(batch.images, [batch.count, ...network.inputShape])]])
-    const readers = network.layers.flatMap((_, index) => inputsOf(network, index))
+    const [first, given] = batch.features === true && this.#base !== undefined ? [this.#base.count, this.#base.last] : [0, INPUT]
+    const outputs = new Map<string, Tensor>([[given, tf.tensor(batch.images, [batch.count, ...this.#sampleShape(batch)])]])
+    const readers = network.layers.flatMap((_, index) => (index < first ? [] : inputsOf(network, index)))
     for (const [index, { name }] of network.layers.entries()) {
+      if (index < first) continue
       const names = inputsOf(network, index)
       const taken = names.map((one) => {
         const output = outputs.get(one)
@@ -275,6 +278,19 @@ export class Engine {
     return this.#dense.logits(images)
   }
 
+  /**
+   * What the frozen base makes of pictures, to be given back as {@link Batch.images}. Bits of one picture depend on the others and on
+   * their number, so it is to be asked for the same ones together. @param images [count, h, w, c] @returns [count, …]
+   */
+  features(images: Float32Array, count: number): Float32Array {
+    invariant(this.#base !== undefined, 'there is a frozen base')
+    const input = this.#tf.tensor(images, [count, ...this.#options.network.inputShape])
+    const output = this.#base.features(input)
+    const values = output.dataSync<'float32'>()
+    this.#tf.dispose([input, output])
+    return values
+  }
+
   /** TensorFlow's version, to explain a difference of fingerprints. */
   get version(): string {
     return tensorflowVersion(this.#tf)
@@ -300,10 +316,22 @@ export class Engine {
     this.#model.dispose()
   }
 
-  #inputsOf(images: Float32Array, labels: Int32Array, count: number): { images: Tensor; expected: Tensor1D } {
+  /** Of what a batch brings of every sample: a picture, or features. */
+  #sampleShape({ features }: Batch): readonly number[] {
+    if (features !== true) return this.#options.network.inputShape
+    invariant(this.#base !== undefined, 'features are those of a frozen base')
+    return this.#base.shape
+  }
+
+  #inputsOf(
+    images: Float32Array,
+    labels: Int32Array,
+    count: number,
+    shape: readonly number[] = this.#options.network.inputShape,
+  ): { images: Tensor; expected: Tensor1D } {
     const { targets } = this
     return {
-      images: this.#tf.tensor(images, [count, ...this.#options.network.inputShape]),
+      images: this.#tf.tensor(images, [count, ...shape]),
       expected: targets === undefined ? this.#tf.tensor1d(labels, 'int32') : this.#tf.tensor1d(valuesOf(labels, targets)),
     }
   }

@@ -2,6 +2,7 @@ import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import type { LayerSpec, Network } from '@lockstep/shared/models/network.js'
 import { frozenPart, trainedPart } from '@lockstep/shared/parameters/layout.js'
 import { describe, expect, it } from 'vitest'
+import type { Batch } from './batch.js'
 import { Engine } from './engine.js'
 import { batchOf, oneThread, RESIDUAL, smallVgg, weightsOf } from './test-networks.js'
 
@@ -56,6 +57,34 @@ describe('a frozen base', () => {
     engine.gradient(batch, sink)
     expect(engine.tensors()).toBe(alive)
     whole.dispose()
+    engine.dispose()
+  })
+
+  it('takes its own output back in the place of pictures: the same bits, layers of the head alone, nothing kept', async () => {
+    const network = smallVgg()
+    const frozen = frozenUpTo(network, 'block5_pool')
+    const engine = await partlyFrozen(frozen, weightsOf(network))
+    const batch = batchOf(network, 4)
+    const computed = (given: Batch): unknown => {
+      const found: [string, Float32Array][] = []
+      const { lossSum } = engine.gradient(given, ({ name }, values) => found.push([name, values.slice()]))
+      return [lossSum, found]
+    }
+    const wanted = computed(batch)
+    const kept = { ...batch, images: engine.features(batch.images, 4), features: true }
+    expect(computed(kept)).toEqual(wanted)
+    const visited: string[] = []
+    engine.visitLayers(kept, (index) => visited.push(network.layers[index]?.name ?? '') > 0)
+    expect(visited[0]).toBe('flatten')
+    const alive = engine.tensors()
+    computed(kept)
+    engine.features(batch.images, 4)
+    engine.visitLayers(kept, () => true)
+    expect(engine.tensors()).toBe(alive)
+    // a value that is not finite is found in the head
+    const broken = { ...kept, images: kept.images.map(() => Number.NaN) }
+    const { nonFiniteLayer = 0 } = engine.gradient(broken, () => undefined)
+    expect(network.layers[nonFiniteLayer - 1]?.name).toBe('flatten')
     engine.dispose()
   })
 

@@ -1,5 +1,6 @@
 import type { LayersModel, Tensor, Tensor2D } from '@tensorflow/tfjs-node-gpu'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
+import { baseFeatures } from '@lockstep/shared/models/base-features.js'
 import { inputsOf, type LayerSpec, type Network } from '@lockstep/shared/models/network.js'
 import type { TensorFlow } from './load-tensorflow.js'
 
@@ -14,7 +15,10 @@ export class FrozenBase {
   /** Up to the last frozen layer, with the same layers and weights. Never disposed of: the model does that. */
   readonly #base: LayersModel
   readonly #last: LayerSpec
-  readonly #count: number
+  /** Its layers: the first so many of the network. */
+  readonly count: number
+  /** Of its output, without the batch dimension. */
+  readonly shape: readonly number[]
 
   private constructor(tf: TensorFlow, network: Network, model: LayersModel, count: number) {
     const last = network.layers[count - 1]
@@ -30,13 +34,19 @@ export class FrozenBase {
     this.#model = model
     this.#base = tf.model({ inputs: model.inputs, outputs: model.getLayer(last.name).output })
     this.#last = last
-    this.#count = count
+    this.count = count
+    this.shape = baseFeatures(network)?.shape ?? []
   }
 
   /** @returns undefined where the first layer is trained */
   static of(tf: TensorFlow, network: Network, model: LayersModel): FrozenBase | undefined {
     const count = network.layers.findIndex(({ trainable }) => trainable !== false)
     return count <= 0 ? undefined : new FrozenBase(tf, network, model, count)
+  }
+
+  /** Name of its last layer. */
+  get last(): string {
+    return this.#last.name
   }
 
   /** @param images [count, h, w, c] @returns the last frozen layer's output, the caller's to dispose of */
@@ -49,7 +59,7 @@ export class FrozenBase {
     const outputs = new Map<string, Tensor>([[this.#last.name, features]])
     let output = features
     for (const [index, { name }] of this.#network.layers.entries()) {
-      if (index < this.#count) continue
+      if (index < this.count) continue
       const taken = inputsOf(this.#network, index).map((one) => {
         const found = outputs.get(one)
         invariant(found !== undefined, `${one} is computed before ${name}`)

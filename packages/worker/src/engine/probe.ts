@@ -20,6 +20,8 @@ export interface ProbeOptions {
   readonly evaluationBatch: number
   /** Only where whole pictures are evaluated: their shorter sides. */
   readonly denseScales?: readonly number[]
+  /** The frozen base's output is computed apart from the head, and kept. */
+  readonly cachesFeatures?: boolean
 }
 
 export interface ProbeResult {
@@ -27,6 +29,8 @@ export interface ProbeResult {
   readonly fingerprint: string
   /** Seconds one leaf takes, measured after a first run. */
   readonly leafSeconds: number
+  /** Only where features are cached: SHA-256 of what the base makes of pictures that are the same for every seed and every head. */
+  readonly features?: string
 }
 
 /** What a stream of probe numbers is for: the second word of its counter. */
@@ -45,7 +49,7 @@ export function probeFingerprint(engine: Engine, options: ProbeOptions): ProbeRe
   let microBatchSeconds = 0
   const repeats = Math.max(2, batch.leaf)
   for (let index = 0; index < repeats; index++) {
-    const micro = microBatch(options, index % batch.leaf)
+    const micro = headed(engine, options, microBatch(options, index % batch.leaf))
     const started = performance.now()
     const result = engine.gradient(micro, (_, values) => {
       if (index < batch.leaf) hashFloats(hash, values)
@@ -57,7 +61,22 @@ export function probeFingerprint(engine: Engine, options: ProbeOptions): ProbeRe
   fillUniform(images, seed, KIND.evaluationImages, 0, PIXEL_LIMIT)
   hashFloats(hash, engine.predict(images, options.evaluationBatch))
   for (const scale of options.denseScales ?? []) hashFloats(hash, engine.logSoftmax(wholePicture(scale, seed)))
-  return { fingerprint: hash.digest('hex'), leafSeconds: microBatchSeconds * batch.leaf }
+  return {
+    ...{ fingerprint: hash.digest('hex'), leafSeconds: microBatchSeconds * batch.leaf },
+    ...(options.cachesFeatures === true ? { features: featuresDigest(engine, options) } : {}),
+  }
+}
+
+/** The same micro-batch as a training has it: with features in the place of pictures where they are cached. */
+function headed(engine: Engine, { cachesFeatures }: ProbeOptions, batch: Batch): Batch {
+  return cachesFeatures === true ? { ...batch, images: engine.features(batch.images, batch.count), features: true } : batch
+}
+
+function featuresDigest(engine: Engine, options: ProbeOptions): string {
+  const { images, count } = microBatch({ ...options, seed: 0 }, 0)
+  const hash = createHash('sha256')
+  hashFloats(hash, engine.features(images, count))
+  return hash.digest('hex')
 }
 
 /** Input values of the probe lie in ±2, about where normalized pictures lie: large values would drown rounding differences. */
