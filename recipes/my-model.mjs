@@ -7,7 +7,7 @@ export default function myModel({ tf, inputSize, channels, classes }) {
   const picture = tf.input({ shape: [inputSize, inputSize, channels] })
   const convolve = (input, filters) => {
     const maps = layers.conv2d({ filters, kernelSize: 3, padding: 'same', useBias: false }).apply(input)
-    return layers.reLU().apply(layers.batchNormalization().apply(maps))
+    return layers.reLU().apply(layers.batchNormalization({ momentum: 0.9 }).apply(maps))
   }
   const stem = layers.maxPooling2d({ poolSize: 2 }).apply(convolve(picture, 16))
   // Two paths: what comes in, and what two convolutions make of it.
