@@ -22,7 +22,7 @@ function recipe(workers: number, model: Partial<RecipeInput['model']> = {}, chan
       ...{ base: 'vgg-a', width: 0.25, inputSize: 32, weights, includeTop: false, trainable: false, cacheFeatures: true },
       head: [{ type: 'flatten' }, { type: 'dropout', rate: 0.5 }, { type: 'dense', units: 32 }],
       ...model,
-    } as RecipeInput['model'],
+    },
     data: { train: pictures, validation: { split: 0.2 } },
     run: { workers: { count: workers, minimum: workers }, checkpoint: { everySteps: 4, digestEverySteps: 1 } },
     ...changes,
@@ -150,7 +150,7 @@ describe('cached features of a frozen base', () => {
       const head: RecipeInput['model']['head'] = [{ type: 'globalAveragePooling' }]
       const other = await trained(recipe(1, { head }, { steps: 1 }))
       expect(await made(other)).toEqual({ first: 0, again: 0 })
-      const statistics = { mean: [1, 2, 3], std: [50, 50, 50] } as { mean: [number, number, number]; std: [number, number, number] }
+      const statistics: NonNullable<Recipe['data']['statistics']> = { mean: [1, 2, 3], std: [50, 50, 50] }
       const dark = await trained(recipe(1, {}, { steps: 1, data: { train: pictures, validation: { split: 0.2 }, statistics } }))
       expect((await made(dark)).first).toBeGreaterThan(0)
       expect((await featureFiles()).folders).toHaveLength(2)
