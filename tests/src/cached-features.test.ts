@@ -150,7 +150,7 @@ describe('cached features of a frozen base', () => {
       const head: RecipeInput['model']['head'] = [{ type: 'globalAveragePooling' }]
       const other = await trained(recipe(1, { head }, { steps: 1 }))
       expect(await made(other)).toEqual({ first: 0, again: 0 })
-      const statistics = { mean: [1, 2, 3], std: [50, 50, 50] }
+      const statistics: NonNullable<Recipe['data']['statistics']> = { mean: [1, 2, 3], std: [50, 50, 50] }
       const dark = await trained(recipe(1, {}, { steps: 1, data: { train: pictures, validation: { split: 0.2 }, statistics } }))
       expect((await made(dark)).first).toBeGreaterThan(0)
       expect((await featureFiles()).folders).toHaveLength(2)

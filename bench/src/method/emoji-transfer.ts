@@ -47,8 +47,8 @@ export async function transferEmoji(narrator: Narrator, rounds: number): Promise
 
 /** The same network with the same steps, nothing of it frozen, and all of it random at first. */
 function fromScratch({ model, ...recipe }: Recipe): Recipe {
-  const { name, width, inputSize, head } = model
-  return { ...recipe, name: `${recipe.name}-scratch`, model: modelSchema.parse({ name, width, inputSize, head }) }
+  const { name, width, inputSize, batchNormalization, head } = model
+  return { ...recipe, name: `${recipe.name}-scratch`, model: modelSchema.parse({ name, width, inputSize, batchNormalization, head }) }
 }
 
 function report(
