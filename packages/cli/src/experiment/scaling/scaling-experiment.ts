@@ -31,7 +31,8 @@ export async function runScalingExperiment(order: ScalingOrder, narrator: Narrat
     const confined = await canConfine(cores)
     const threads = recipe.run.workers.computeThreads
     const plan = planSamples(settings, threads, confined ? cores : null)
-    narrator.act(`${count(plan.length)} trainings: ${settings.workers.join(', ')} workers, ${count(settings.repetitions)} times in turn`)
+    const rounds = settings.repetitions === 1 ? 'one round' : `${count(settings.repetitions)} rounds`
+    narrator.act(`${count(plan.length)} trainings: ${settings.workers.join(', ')} workers, ${rounds}`)
     const crowded = settings.workers.filter((workers) => workers * threads > cores.length)
     if (crowded.length > 0)
       narrator.line(`   ${crowded.join(' and ')} workers share ${String(cores.length)} cores: judged by processor time`)
