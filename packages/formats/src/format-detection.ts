@@ -38,9 +38,16 @@ async function openByContent(path: string): Promise<ForeignModel> {
   const start = await firstBytes(path, HDF5.length)
   if (start.subarray(0, HDF5.length).equals(HDF5)) return await openHdf5(path)
   if (start.subarray(0, ZIP.length).equals(ZIP)) return await openZip(path)
+  // A safetensors file starts with the length of its header, whose low byte can be any.
+  if (isLength(start)) return await openSafetensors(path)
   if (start[0] === PICKLE) throw pickle(path)
   if (start[0] === 0x7b) return await readLayersModel(path)
   return await openSafetensors(path)
+}
+
+/** Eight bytes, little-endian, that are less than 4 GiB. */
+function isLength(start: Buffer): boolean {
+  return start.length === 8 && start.readUInt32LE(4) === 0
 }
 
 async function firstBytes(path: string, length: number): Promise<Buffer> {

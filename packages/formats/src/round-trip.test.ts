@@ -387,6 +387,20 @@ describe('a file that cannot be imported', () => {
     expect(await imported(file, { pictures: 'unit' })).toMatchObject({ format: 'safetensors', model: { name: 'vgg-a' } })
   })
 
+  it('never a safetensors file for the length of its header, which can begin as a pickle or JSON does', async () => {
+    const source = await openTensorFile(join(FIXTURES, 'torch-resnet50.safetensors'))
+    const { writeTensorFile } = await import('./safetensors-file.js')
+    const tensors = [...source.tensors].flatMap(([name, { shape, dtype }]) =>
+      dtype === 'F32' ? [{ name, shape, read: () => source.read(name) }] : [],
+    )
+    for (let padding = 0, low = 0; low !== 0x80; padding += 8) {
+      await writeTensorFile(at('low.safetensors'), tensors, { padding: ' '.repeat(padding) })
+      low = (await readFile(at('low.safetensors')))[0] ?? 0
+    }
+    await source.close()
+    expect(await imported(at('low.safetensors'))).toMatchObject({ format: 'torchvision' })
+  })
+
   it('a checkpoint of ours', async () => {
     const { out } = await imported(join(FIXTURES, 'vgg16.keras'))
     await expect(imported(out)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('already') as string })
