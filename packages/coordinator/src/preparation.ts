@@ -174,6 +174,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     minimumWorkers: recipe.run.workers.minimum,
     learningRate: recipe.learningRate,
     nonFinite: recipe.nonFinite,
+    evenSpans: recipe.run.exchange.precision !== 'float32',
     audit: { seed: recipe.seed, share: recipe.audit.share },
   }
 }
