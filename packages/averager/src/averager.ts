@@ -42,6 +42,8 @@ export interface AveragerOptions {
   readonly slices: number
   readonly host: string
   readonly insecureNetwork: boolean
+  /** What bodies are; float32 by default. */
+  readonly precision?: Recipe['run']['exchange']['precision']
   /** The steps of which `spans` tells; none by default. */
   readonly traced?: TracedSteps | undefined
 }
@@ -125,10 +127,10 @@ export class Averager extends EventEmitter<AveragerEvents> {
   }
 
   #startSlice(slice: Slice): SliceThread {
-    const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork, traced } = this.#options
+    const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork, traced, precision } = this.#options
     const updateRanges = updateRangesOf(layout, slice, optimizer)
     const { momentum, nesterov, clipNorm } = optimizer
-    const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges }
+    const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges, narrow: precision === 'bfloat16' }
     const options = { run, term, leaves, slice, microBatches, ...update }
     const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer, busy: this.#busy.buffer, traced }
     const onNews = (news: SliceNews): void => {

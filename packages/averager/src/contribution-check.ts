@@ -23,8 +23,8 @@ export interface Expectation {
   readonly chunks: number
   /** Whether chunk 0 brings the statistics: true on slice 0. */
   readonly statistics: boolean
-  /** Elements of a chunk. */
-  chunkFloats(chunk: number): number
+  /** Bytes of a chunk. */
+  chunkBytes(chunk: number): number
 }
 
 /** The refusal a contribution earns, or undefined if it may be placed. Its floats are not looked at. */
@@ -39,7 +39,7 @@ export function refusalOf(
   if (step > expected.committed || !expected.running) return 'FUTURE_STEP'
   if (!isNode(expected.leaves, { first: firstLeaf, count: leafCount })) return 'MALFORMED'
   if (chunk >= expected.chunks) return 'MALFORMED'
-  if (body.length !== expected.chunkFloats(chunk) * Float32Array.BYTES_PER_ELEMENT) return 'MALFORMED'
+  if (body.length !== expected.chunkBytes(chunk)) return 'MALFORMED'
   if (expected.statistics && chunk === 0 && statistics === null) return 'MALFORMED'
   return undefined
 }

@@ -1,10 +1,10 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import type { Arena } from '@lockstep/shared/kernels/arena.js'
+import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
-/** One chunk of a partial gradient: as it came (`wire`), as a sum in the arena (`block`), or used up (`done`). */
+/** One chunk of a partial gradient: as it came (`wire`, in bfloat16 if `narrow`), as a sum in the arena (`block`), or used up (`done`). */
 export type Partial =
-  | { readonly type: 'wire'; readonly bytes: Uint8Array; readonly statistics: NodeStatistics | undefined }
+  | { readonly type: 'wire'; readonly bytes: Uint8Array; readonly statistics: NodeStatistics | undefined; readonly narrow?: boolean }
   | { readonly type: 'block'; readonly offset: number; readonly statistics: NodeStatistics | undefined }
   | { readonly type: 'done' }
 
@@ -52,7 +52,12 @@ export class PartialGradients {
   locate(partial: Partial, floats: number, scratch: 0 | 1): number {
     if (partial.type === 'block') return partial.offset
     const offset = this.#scratch[scratch]
-    if (partial.type === 'wire') this.#arena.bytes(offset, floats).set(partial.bytes)
+    if (partial.type !== 'wire') return offset
+    if (partial.narrow === true) {
+      const source = offset + floats * NARROW_BYTES
+      this.#arena.halves(source, floats).set(partial.bytes)
+      this.#arena.widen(offset, source, floats)
+    } else this.#arena.bytes(offset, floats).set(partial.bytes)
     return offset
   }
 

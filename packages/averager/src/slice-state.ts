@@ -1,5 +1,5 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
-import type { Arena } from '@lockstep/shared/kernels/arena.js'
+import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
@@ -9,6 +9,7 @@ import { ChunkCover } from './chunk-cover.js'
 import { refusalOf, type Outcome } from './contribution-check.js'
 import { LeafTally } from './leaf-tally.js'
 import { LeafCopies, type LeafCopy, type StepAudits } from './leaf-copies.js'
+import { NarrowWeights } from './narrow-weights.js'
 import { DONE, PartialGradients, type Partial } from './partial-gradients.js'
 import { cutRanges, parametersWithin, type UpdateRange } from './slice-update.js'
 import { allocateBuffers, sideOf, type Side, type VersionBuffers } from './version-buffers.js'
@@ -29,6 +30,8 @@ export interface SliceOptions {
   /** The gradient may be scaled by its norm: chunks wait for {@link SliceState.update} until all of them are there. */
   readonly clips: boolean
   readonly updateRanges: readonly UpdateRange[]
+  /** Bodies are bfloat16. Left out: float32. */
+  readonly narrow?: boolean
 }
 
 /** What a slice tells. */
@@ -64,6 +67,8 @@ export class SliceState {
   readonly #listener: SliceListener
   readonly #spans: SpanRecorder
   readonly #partials: PartialGradients
+  /** Only where bodies are bfloat16. */
+  readonly #narrow: NarrowWeights | undefined
   readonly #covers: ChunkCover<Partial>[]
   readonly #leaves: LeafTally
   readonly #copies: LeafCopies
@@ -94,6 +99,7 @@ export class SliceState {
     this.#leaves = new LeafTally(options.leaves, this.chunks)
     this.#copies = new LeafCopies(this.chunks)
     this.#updated = new Uint8Array(this.chunks)
+    if (options.narrow === true) this.#narrow = new NarrowWeights(arena, options.slice.size)
     if (options.clips) this.#squares = new Array<number>(this.chunks).fill(0)
   }
 
@@ -107,6 +113,7 @@ export class SliceState {
     invariant(this.#committed === -1, 'a slice is opened once')
     this.#opened = version
     this.#committed = version
+    for (const range of this.#options.updateRanges) this.#narrow?.renew(0, this.buffers.weights[0], range, range.decay !== 'none')
   }
 
   /** From now contributions for `step` count. @param rate ε of this step */
@@ -143,6 +150,7 @@ export class SliceState {
     const { size } = this.#options.slice
     for (const buffers of [this.buffers.weights, this.buffers.velocity])
       this.#arena.bytes(buffers[to], size).set(this.#arena.bytes(buffers[from], size))
+    this.#narrow?.copy(from, to)
     this.#committed = version
   }
 
@@ -183,7 +191,7 @@ export class SliceState {
       running: this.#running,
       chunks: this.chunks,
       statistics: this.#options.slice.index === 0,
-      chunkFloats: (chunk) => this.#chunkFloats(chunk),
+      chunkBytes: (chunk) => this.#chunkFloats(chunk) * (this.#narrow === undefined ? FLOAT_BYTES : NARROW_BYTES),
     })
     if (refusal !== undefined) return refusal
     const { chunk, body, firstLeaf, leafCount } = contribution
@@ -191,7 +199,7 @@ export class SliceState {
     const node = { first: firstLeaf, count: leafCount }
     if (this.#copies.hides(node)) return 'MALFORMED'
     const statistics = this.#options.slice.index === 0 && chunk === 0 ? (contribution.statistics ?? undefined) : undefined
-    const placement = cover.place(node, { type: 'wire', bytes: body, statistics })
+    const placement = cover.place(node, { type: 'wire', bytes: body, statistics, narrow: this.#narrow !== undefined })
     const accepted = placement.outcome === 'accepted'
     const copies = this.#copies.isAudited(node) ? this.#copies.add({ leaf: firstLeaf, chunk, worker, body, statistics }, accepted) : []
     for (const copy of copies) this.#listener.copied?.(copy)
@@ -295,6 +303,7 @@ export class SliceState {
               ...{ gradient, nextWeights, floats: size, momentum, rate: this.#rate, decay, nesterov },
             })
       this.#finite &&= finite
+      this.#narrow?.renew(to, this.buffers.weights[to], range, decay !== 'none')
     }
     this.#updated[chunk] = 1
     this.#spans.add({ track: this.#track, kind: 'update', name: `update chunk ${String(chunk)}`, step: this.#committed }, startUs)
@@ -306,9 +315,11 @@ export class SliceState {
     return version === this.#committed + 1 && this.#updated[chunk] === 1
   }
 
-  /** The weights of a chunk, little-endian float32, in place: to be copied before the version is overwritten. */
+  /** The weights of a chunk, little-endian float32 or bfloat16, in place: to be copied before the version is overwritten. */
   weights(version: number, chunk: number): Buffer {
-    const at = this.buffers.weights[sideOf(version, this.#opened)] + chunk * CHUNK_FLOATS * FLOAT_BYTES
+    const side = sideOf(version, this.#opened)
+    if (this.#narrow !== undefined) return this.#narrow.body(side, chunk * CHUNK_FLOATS, this.#chunkFloats(chunk))
+    const at = this.buffers.weights[side] + chunk * CHUNK_FLOATS * FLOAT_BYTES
     return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
   }
 

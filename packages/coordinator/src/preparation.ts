@@ -181,6 +181,7 @@ function planOf(recipe: Recipe, data: TrainingData): RunPlan {
     minimumWorkers: recipe.run.workers.minimum,
     learningRate: { ...recipe.learningRate, ...(recipe.model.task === 'regression' ? { watched: 'loss' } : {}) },
     nonFinite: recipe.nonFinite,
+    evenSpans: recipe.run.exchange.precision !== 'float32',
     audit: { seed: recipe.seed, share: recipe.audit.share },
   }
 }

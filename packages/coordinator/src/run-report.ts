@@ -9,6 +9,7 @@ const RATE_SMOOTHING = 0.1
 export class RunReport {
   readonly #globalBatch: number
   readonly #startMs: number
+  readonly #inexact: string | null
   readonly #faults: Record<string, number> = {}
   readonly #workers = new Set<string>()
   #lastCommitMs: number | null = null
@@ -19,7 +20,9 @@ export class RunReport {
   #loss: number | null = null
   #evaluation: ValidationMetrics | null = null
 
-  constructor(globalBatch: number, nowMs: number) {
+  /** @param inexact why the result is not the one bit pattern of the recipe; null: it is */
+  constructor(globalBatch: number, nowMs: number, inexact: string | null = null) {
+    this.#inexact = inexact
     this.#globalBatch = globalBatch
     this.#startMs = nowMs
   }
@@ -90,7 +93,8 @@ export class RunReport {
       workers: this.#workers.size,
       faults: { ...this.#faults },
       audits: this.#audits,
-      exact: true,
+      exact: this.#inexact === null,
+      ...(this.#inexact === null ? {} : { inexact: this.#inexact }),
       fingerprint: state.fingerprint,
     }
   }

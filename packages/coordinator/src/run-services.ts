@@ -45,6 +45,7 @@ export class RunServices {
       host,
       insecureNetwork,
       traced: tracedSteps(recipe),
+      precision: recipe.run.exchange.precision,
     })
     let valkey: EmbeddedValkey | null = null
     try {

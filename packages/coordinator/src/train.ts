@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { parameterFloats } from '@lockstep/shared/parameters/layout.js'
 import { buildDigest } from '@lockstep/shared/protocol/build-digest.js'
+import { inexactness } from '@lockstep/shared/recipe/inexactness.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { writeCheckpointState, writeFreshState } from './initial-state.js'
 import { LocalWorkers } from './local-workers/local-workers.js'
@@ -139,7 +140,7 @@ async function serve(
     })
     const metrics = await MetricsLog.open(directory, { cutBackTo: version })
     closing.push(() => metrics.close())
-    const report = new RunReport(recipe.batch.global, performance.now())
+    const report = new RunReport(recipe.batch.global, performance.now(), inexactness(recipe))
     const { logger } = log
     const quarantine = new Quarantine({ membership, workers, localWorkers: recipe.run.workers.count, report, emit, logger })
     const shell = new RunShell({ preparation, services, membership, metrics, report, quarantine, trace, logger, emit })

@@ -205,3 +205,96 @@ export function average(sum: usize, nextStatistics: usize, floats: usize, count:
   }
   return !v128.any_true(doubts) && doubt == 0 ? 1 : 0
 }
+
+/** bfloat16 in the low half of each lane: float32 rounded to nearest-even; a NaN stays one and becomes quiet. */
+function rounded4(values: v128): v128 {
+  const high = i32x4.shr_u(values, 16)
+  const odd = v128.and(high, i32x4.splat(1))
+  const nearest = i32x4.shr_u(i32x4.add(i32x4.add(values, i32x4.splat(0x7fff)), odd), 16)
+  return v128.bitselect(v128.or(high, i32x4.splat(0x40)), nearest, f32x4.ne(values, values))
+}
+
+function rounded(value: f32): u32 {
+  const bits = reinterpret<u32>(value)
+  const high = bits >> 16
+  return value != value ? high | 0x40 : (bits + 0x7fff + (high & 1)) >> 16
+}
+
+/**
+ * destination[i] = values[i] as bfloat16, 2 bytes an element. The destination may be where the values are: each element is read before
+ * anything is written behind it.
+ */
+export function narrow(destination: usize, values: usize, floats: usize): void {
+  const end = values + floats * FLOAT_BYTES
+  const wideEnd = values + (floats & ~7) * FLOAT_BYTES
+  while (values < wideEnd) {
+    const low = rounded4(v128.load(values))
+    const high = rounded4(v128.load(values, 16))
+    v128.store(destination, i16x8.narrow_i32x4_u(low, high))
+    values += 2 * LANE_BYTES
+    destination += LANE_BYTES
+  }
+  while (values < end) {
+    store<u16>(destination, <u16>rounded(load<f32>(values)))
+    values += FLOAT_BYTES
+    destination += 2
+  }
+}
+
+/** What rounding took away, exactly; +0 where the result is not finite, so that nothing is carried on from there. */
+function lost4(values: v128, halves: v128): v128 {
+  const lost = f32x4.sub(values, i32x4.shl(halves, 16))
+  return v128.and(lost, f32x4.eq(f32x4.sub(lost, lost), f32x4.splat(0)))
+}
+
+/**
+ * Rounding to bfloat16 with error feedback: x = values[i] + residual[i] in float32; destination[i] = x as bfloat16;
+ * nextResidual[i] = x - destination[i]. The destination may be where the values are, nextResidual where residual is.
+ */
+export function narrowWithFeedback(destination: usize, values: usize, residual: usize, nextResidual: usize, floats: usize): void {
+  const end = values + floats * FLOAT_BYTES
+  const wideEnd = values + (floats & ~7) * FLOAT_BYTES
+  while (values < wideEnd) {
+    const first = f32x4.add(v128.load(values), v128.load(residual))
+    const second = f32x4.add(v128.load(values, 16), v128.load(residual, 16))
+    const low = rounded4(first)
+    const high = rounded4(second)
+    v128.store(nextResidual, lost4(first, low))
+    v128.store(nextResidual, lost4(second, high), 16)
+    v128.store(destination, i16x8.narrow_i32x4_u(low, high))
+    values += 2 * LANE_BYTES
+    residual += 2 * LANE_BYTES
+    nextResidual += 2 * LANE_BYTES
+    destination += LANE_BYTES
+  }
+  while (values < end) {
+    const x = load<f32>(values) + load<f32>(residual)
+    const half = rounded(x)
+    const lost = x - reinterpret<f32>(half << 16)
+    store<f32>(nextResidual, lost - lost == 0 ? lost : 0)
+    store<u16>(destination, <u16>half)
+    values += FLOAT_BYTES
+    residual += FLOAT_BYTES
+    nextResidual += FLOAT_BYTES
+    destination += 2
+  }
+}
+
+/** destination[i] = the bfloat16 at source[i] as float32, exactly. The source may be the last half of the destination. */
+export function widen(destination: usize, source: usize, floats: usize): void {
+  const end = destination + floats * FLOAT_BYTES
+  const wideEnd = destination + (floats & ~7) * FLOAT_BYTES
+  while (destination < wideEnd) {
+    const halves = v128.load(source)
+    v128.store(destination, i32x4.shl(i32x4.extend_low_i16x8_u(halves), 16))
+    v128.store(destination, i32x4.shl(i32x4.extend_high_i16x8_u(halves), 16), 16)
+    source += LANE_BYTES
+    destination += 2 * LANE_BYTES
+  }
+  while (destination < end) {
+    const half = <u32>load<u16>(source)
+    store<u32>(destination, half << 16)
+    source += 2
+    destination += FLOAT_BYTES
+  }
+}

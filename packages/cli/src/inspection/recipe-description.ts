@@ -65,7 +65,9 @@ export async function describeRecipe(given: Recipe): Promise<DescribedRecipe> {
   const resolved = resolveRecipe(recipe, found?.train ?? 1)
   const { parameters, frozen, macs, activationBytes, trainingBytes } = describeNetwork(network)
   const workers = Math.max(1, recipe.run.workers.count)
-  const measures = { network, layout: trainedPart(layoutOf(network)), microBatch: recipe.batch.micro, leaves: resolved.leaves, workers }
+  const narrow = recipe.run.exchange.precision === 'bfloat16'
+  const layout = trainedPart(layoutOf(network))
+  const measures = { network, layout, microBatch: recipe.batch.micro, leaves: resolved.leaves, workers, narrow }
   const steps = found === undefined ? (recipe.steps ?? null) : resolved.steps
   const description: RecipeDescription = {
     name: recipe.name,

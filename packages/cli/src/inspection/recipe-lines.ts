@@ -1,5 +1,6 @@
 import { viewsInWords } from '@lockstep/shared/sampling/evaluation-views.js'
 import type { Network } from '@lockstep/shared/models/network.js'
+import { inexactness } from '@lockstep/shared/recipe/inexactness.js'
 import type { ResolvedRecipe } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe, ScheduleRecipe } from '@lockstep/shared/recipe/schema.js'
 import { fields } from '../terminal/table.js'
@@ -18,6 +19,7 @@ export function recipeLines(recipe: Recipe, description: RecipeDescription, reso
     description.evaluationEvery === null
       ? `every ${String(recipe.evaluation.everyEpochs)} epochs`
       : `every ${count(description.evaluationEvery)} steps`
+  const inexact = inexactness(recipe)
   const idle = workers > leaves ? `; only ${String(leaves)} can compute at once` : ''
   const entries: [string, string][] = [
     [
@@ -53,6 +55,7 @@ export function recipeLines(recipe: Recipe, description: RecipeDescription, reso
       `${bytes(exchange.gradients)} of gradients, ${bytes(exchange.weights)} of weights${workers > 1 ? `, ${String(workers)} workers together` : ''}`,
     ],
     ['memory', `about ${bytes(memory.worker)} a worker, ${bytes(memory.coordinator)} the coordinator`],
+    ...(inexact === null ? [] : [['exact', `no: ${inexact}`] satisfies [string, string]]),
     ['recipe digest', description.digest],
   ]
   return [recipe.name, ...fields(entries).map((line) => `  ${line}`), ...(data.found ? [] : ['', `note: ${data.reason}`])]

@@ -76,7 +76,7 @@ function summaryEntries(summary: RunSummary, share: (value: number | null) => st
     ['workers', String(summary.workers)],
     ['faults', faults.length === 0 ? 'none' : faults.join(', ')],
     ...(summary.audits === 0 ? [] : [['audits', `${count(summary.audits)} leaves computed twice and compared`] satisfies [string, string]]),
-    ['exact', summary.exact ? 'yes: one bit pattern' : 'no'],
+    ['exact', summary.exact ? 'yes: one bit pattern' : `no${summary.inexact === undefined ? '' : `: ${summary.inexact}`}`],
     ['weights digest', summary.weightsDigest],
     ['state digest', summary.stateDigest],
     ['engine', summary.fingerprint],

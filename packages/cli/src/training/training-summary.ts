@@ -19,6 +19,7 @@ export function summaryLines({ summary, directory, finished }: SummaryEvent, los
     ['top-1 / top-5', `${accuracy(summary.top1)} / ${accuracy(summary.top5)}`],
     ['images/s', significant(summary.samplesPerSecond)],
     ['time', duration(summary.wallSeconds)],
+    ...(summary.inexact === undefined ? [] : [['exact', `no: ${summary.inexact}`] satisfies [string, string]]),
     ['weights digest', summary.weightsDigest],
     ['state digest', summary.stateDigest],
   ]

@@ -21,6 +21,8 @@ export interface RunSummary {
   readonly audits: number
   /** Whether the weights are the one bit pattern that the recipe defines. */
   readonly exact: boolean
+  /** Why it is not. */
+  readonly inexact?: string
   /** The engine's fingerprint, SHA-256, hexadecimal. */
   readonly fingerprint: string
 }

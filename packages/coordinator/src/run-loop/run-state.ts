@@ -20,6 +20,8 @@ export interface RunPlan {
   /** A replay ends after so many updates and saves nothing; left out: a training. */
   readonly replayUntil?: number
   readonly learningRate: LearningRateRecipe
+  /** Spans do not follow speed, since the result depends on them; left out: they do. */
+  readonly evenSpans?: boolean
   /** What becomes of a step whose loss or weights are not finite; left out: stop. */
   readonly nonFinite?: Recipe['nonFinite']
   /** Which leaves are computed twice; left out: none. */

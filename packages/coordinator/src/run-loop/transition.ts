@@ -150,7 +150,10 @@ function enoughWorkers(state: RunState, effects: RunEffect[]): boolean {
 }
 
 function capacities(state: RunState): Capacity[] {
-  return Object.values(state.workers).map(({ worker, leafSeconds, leaves }) => ({ worker, leafSeconds, backlog: leaves.length }))
+  const even = state.plan.evenSpans === true
+  return Object.values(state.workers).map(({ worker, leafSeconds, leaves }) => ({
+    ...{ worker, leafSeconds: even ? 1 : leafSeconds, backlog: leaves.length },
+  }))
 }
 
 function give(

@@ -6,6 +6,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { checkTransfer } from '@lockstep/shared/initialization/initial-weights.js'
 import { initialSchedule, type ScheduleState } from '@lockstep/shared/optimizer/learning-rate.js'
 import { loadRecipe, recipeDigest, recipeText } from '@lockstep/shared/recipe/load.js'
+import { inexactness } from '@lockstep/shared/recipe/inexactness.js'
 import { withDefaults } from '@lockstep/shared/recipe/resolved-recipe.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { METRICS_FILE } from '../metrics/metrics-log.js'
@@ -181,6 +182,8 @@ async function prepareReplay(plan: Plan, { folder, workers, emit, signal, onStep
 async function planOf(run: string | undefined, options: VerifyOptions, warn: (message: string) => void): Promise<Plan> {
   const directory = await RunDirectory.open(run, options.base)
   const recipe = withDefaults((await loadRecipe(directory.recipePath)).recipe)
+  const inexact = inexactness(recipe)
+  if (inexact !== null) throw new TrainError('USAGE', `${directory.path} cannot be verified: ${inexact}`)
   const metrics = await readFile(join(directory.path, METRICS_FILE), 'utf8').catch(() => '')
   const kept = await wholeCheckpoints(directory, warn)
   const steps = kept.map(({ metadata }) => metadata.step)

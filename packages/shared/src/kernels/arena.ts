@@ -57,7 +57,23 @@ interface Kernels {
   average(sum: number, nextStatistics: number, floats: number, count: number): number
   squares(values: number, floats: number): number
   scale(values: number, floats: number, factor: number): void
+  narrow(destination: number, values: number, floats: number): void
+  narrowWithFeedback(destination: number, values: number, residual: number, nextResidual: number, floats: number): void
+  widen(destination: number, source: number, floats: number): void
 }
+
+/** Rounding to bfloat16. Byte offsets into the arena; ranges of `floats` elements, of 2 bytes at `destination` and 4 elsewhere. */
+export interface NarrowRange {
+  readonly values: number
+  /** May be where the values are. */
+  readonly destination: number
+  readonly floats: number
+  /** What rounding took away before is added, what it takes away now is kept; `next` may be `residual`. Left out: plain rounding. */
+  readonly feedback?: { readonly residual: number; readonly next: number }
+}
+
+/** Bytes of an element that travels as bfloat16. */
+export const NARROW_BYTES = 2
 
 let compiled: WasmModule | undefined
 
@@ -204,5 +220,21 @@ export class Arena {
   /** x ← factor · x in place, in float32. @param factor rounded to float32 once */
   scale(offset: number, floats: number, factor: number): void {
     this.#kernels.scale(offset, floats, factor)
+  }
+
+  /** `floats` bfloat16 elements at a byte offset, as little-endian bytes in place. */
+  halves(offset: number, floats: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, offset, floats * NARROW_BYTES)
+  }
+
+  /** float32 to bfloat16, to nearest-even; NaN and infinity stay what they are. Where the result is not finite no residual is kept. */
+  narrow({ values, destination, floats, feedback }: NarrowRange): void {
+    if (feedback === undefined) this.#kernels.narrow(destination, values, floats)
+    else this.#kernels.narrowWithFeedback(destination, values, feedback.residual, feedback.next, floats)
+  }
+
+  /** bfloat16 to float32, exactly. @param source byte offset; may be the last half of the destination */
+  widen(destination: number, source: number, floats: number): void {
+    this.#kernels.widen(destination, source, floats)
   }
 }

@@ -15,6 +15,8 @@ export interface MemoryOptions {
   /** M, leaves of a step. */
   readonly leaves: number
   readonly workers: number
+  /** Whether the exchange is in bfloat16. Default: false. */
+  readonly narrow?: boolean
 }
 
 const FLOAT_BYTES = 4
@@ -41,7 +43,7 @@ export function engineBytes({ network, layout, microBatch }: Pick<MemoryOptions,
 /**
  * Peak of a worker process:
  *   its engine + one incoming weights vector (4·P) + accumulators (ceil(log2 n) + 1, 4·P each, for a span of n leaves)
- *   + three micro-batches of pictures.
+ *   + three micro-batches of pictures; + the residual (4·P) where the exchange is in bfloat16.
  * A span is at least the fair share of the leaves; a worker that is faster than others, or alone, gets more.
  */
 export function workerBytes(options: MemoryOptions): number {
@@ -50,19 +52,21 @@ export function workerBytes(options: MemoryOptions): number {
   const span = Math.ceil(leaves / workers)
   const accumulators = Math.ceil(Math.log2(span)) + 1
   const inputs = INPUT_BATCHES * microBatch * elementsOf(network.inputShape)
-  return engineBytes(options) + ((1 + accumulators) * layout.size + inputs) * FLOAT_BYTES
+  const residual = options.narrow === true ? 1 : 0
+  return engineBytes(options) + ((1 + accumulators + residual) * layout.size + inputs) * FLOAT_BYTES
 }
 
 /**
  * Peak of the coordinator with its averager:
  *   base + frozen weights (4 bytes each) + weights and velocity, committed and provisional (4 vectors of 4·P)
- *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first).
+ *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first);
+ *   + rounded weights and residuals of both versions (2 · 2·P and 2 · 4·P) where the exchange is in bfloat16.
  */
-export function coordinatorBytes({ network, layout, leaves, workers }: Omit<MemoryOptions, 'microBatch'>): number {
+export function coordinatorBytes({ network, layout, leaves, workers, narrow = false }: Omit<MemoryOptions, 'microBatch'>): number {
   const waiting = Math.min(workers, leaves) - 1
   const { parameters, statistics } = describeNetwork(network)
   const frozen = parameters + statistics - layout.size
-  return COORDINATOR_BASE_BYTES + (frozen + (4 + waiting) * layout.size) * FLOAT_BYTES
+  return COORDINATOR_BASE_BYTES + (frozen + (4 + waiting + (narrow ? 3 : 0)) * layout.size) * FLOAT_BYTES
 }
 
 /** What travels in one step between the averager and all workers, over the network or through shared memory. */
@@ -74,8 +78,13 @@ export interface ExchangedBytes {
 }
 
 /** For workers of equal speed. Workers beyond the number of leaves get no span, but the weights. */
-export function exchangedBytes({ layout, leaves, workers }: Pick<MemoryOptions, 'layout' | 'leaves' | 'workers'>): ExchangedBytes {
-  const vector = layout.size * FLOAT_BYTES
+export function exchangedBytes({
+  layout,
+  leaves,
+  workers,
+  narrow = false,
+}: Pick<MemoryOptions, 'layout' | 'leaves' | 'workers' | 'narrow'>): ExchangedBytes {
+  const vector = layout.size * (narrow ? 2 : FLOAT_BYTES)
   const nodes = fairSpans(leaves, workers).reduce((sum, span) => sum + maximalNodes(leaves, span).length, 0)
   return { gradients: nodes * vector, weights: workers * vector }
 }

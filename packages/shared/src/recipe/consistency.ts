@@ -17,6 +17,7 @@ export function inconsistencies(recipe: Recipe): RecipeProblem[] {
     ...cacheProblems(recipe),
     ...scheduleProblems(recipe),
     ...runProblems(recipe),
+    ...precisionProblems(recipe),
   ]
 }
 
@@ -37,6 +38,25 @@ function networkProblems({ model, batch }: Recipe): RecipeProblem[] {
   if (batch.micro === 1 && normalizesBatches(model)) {
     const message = 'batch.micro must be 2 or more: batch normalization takes mean and variance over the pictures computed at once'
     problems.push(problem(['batch', 'micro'], message))
+  }
+  return problems
+}
+
+/** What travels as bfloat16 is not exact, and has to be said so; and what rests on exactness is not there with it. */
+function precisionProblems({ exact, audit, run }: Recipe): RecipeProblem[] {
+  if (run.exchange.precision === 'float32') {
+    const message = 'exact: false allows run.exchange.precision: bfloat16 and nothing else: leave it out'
+    return exact ? [] : [problem(['exact'], message)]
+  }
+  const problems: RecipeProblem[] = []
+  if (exact) {
+    const message =
+      'run.exchange.precision: bfloat16 gives up that the result is the same for any number of workers: set exact: false, or float32'
+    problems.push(problem(['run', 'exchange', 'precision'], message))
+  }
+  if (audit.share > 0) {
+    const message = 'audit.share must be 0 with run.exchange.precision: bfloat16: two workers send the same leaf with other bits'
+    problems.push(problem(['audit', 'share'], message))
   }
   return problems
 }

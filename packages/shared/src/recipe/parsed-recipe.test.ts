@@ -143,7 +143,7 @@ describe('a wrong recipe', () => {
       'modle: {name: vgg-a}\ndata: {train: p}\nsteps: 1',
       /:1:1: unknown key "modle" in the recipe; did you mean "model"\?$/,
     ],
-    ['not so far', `${BASE}exact: false`, /exact can only be true so far, not false$/],
+    ['without reason', `${BASE}exact: false`, /exact: false allows run.exchange.precision: bfloat16 and nothing else: leave it out$/],
     ['bad name', `${BASE}name: a b`, /name cannot be "a b": use letters, digits/],
     ['no length', 'model: {name: vgg-a}\ndata: {train: p}', /how long to train: give steps .* or epochs/],
     ['two lengths', `${BASE}epochs: 3`, /:4:1: steps and epochs both say how long to train/],

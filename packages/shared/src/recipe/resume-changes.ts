@@ -37,5 +37,11 @@ export function changeForResume(recipe: Recipe, set: readonly string[]): Recipe 
   const problem = parsed.success ? inconsistencies(parsed.data)[0] : problemsOf(parsed.error.issues, root)[0]
   if (!parsed.success || problem !== undefined)
     throw new TrainError('RECIPE_INVALID', `--set ${set.join(' --set ')}: ${problem?.message ?? 'not a recipe'}`)
+  if (parsed.data.run.exchange.precision !== recipe.run.exchange.precision) {
+    throw new TrainError(
+      'RECIPE_INVALID',
+      `--set ${set.join(' --set ')}: run.exchange.precision changes the result and cannot change at a resume; start another run from the checkpoint with initialization.from`,
+    )
+  }
   return parsed.data
 }

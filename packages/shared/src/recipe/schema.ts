@@ -333,7 +333,10 @@ export const runSchema = z
       .prefault({}),
     exchange: z
       .strictObject({
-        precision: z.literal('float32').default('float32').describe('What travels; float32 keeps every bit.'),
+        precision: z
+          .enum(['float32', 'bfloat16'])
+          .default('float32')
+          .describe('What travels. float32 keeps every bit; bfloat16 halves the bytes and needs exact: false. docs/numerics.md.'),
         sharedMemory: z.enum(['auto', 'off']).default('auto').describe('auto: through /dev/shm where worker and coordinator share it.'),
       })
       .prefault({})
@@ -352,7 +355,9 @@ export const runSchema = z
       .prefault({}),
     trace: traceSchema.prefault({}),
   })
-  .describe('Where and how it is computed. Nothing here changes a bit of the result, and all of it may change at a resume.')
+  .describe(
+    'Where and how it is computed. Nothing here but exchange.precision changes a bit of the result, and all the rest may change at a resume.',
+  )
 
 export const recipeSchema = z
   .strictObject({
@@ -362,7 +367,10 @@ export const recipeSchema = z
       .default('recipe')
       .describe('Name of the run directory. Default: the name of the file.'),
     seed: z.int().min(0).max(0xffff_ffff).default(1).describe('Key of every random number.'),
-    exact: z.literal(true).default(true).describe('Refuse a worker whose bits would differ.'),
+    exact: z
+      .boolean()
+      .default(true)
+      .describe('The result is one bit pattern whatever the number of workers. false: allows run.exchange.precision: bfloat16.'),
     model: modelSchema,
     data: dataSchema,
     batch: batchSchema.prefault({}),

@@ -1,4 +1,4 @@
-import type { Arena } from '@lockstep/shared/kernels/arena.js'
+import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
 
 /**
@@ -9,6 +9,8 @@ export class Accumulators {
   private readonly offsets: number[] = []
   private readonly scratch: number
   private readonly scratchFloats: number
+  /** What rounding to bfloat16 took away from the nodes sent so far; taken when first needed. */
+  private residual: number | undefined
 
   /** @param floats elements of the flat parameter vector */
   constructor(
@@ -42,6 +44,30 @@ export class Accumulators {
       this.arena.view(this.scratch, floats).set(values.subarray(start, start + floats))
       this.arena.add(base + start * 4, base + start * 4, this.scratch, floats)
     }
+  }
+
+  /**
+   * Rounds a slot to bfloat16 in place, its first half then, with error feedback: what the nodes before lost is added, what this one
+   * loses is kept for the next. Batch statistics, which stand last, are rounded alone.
+   * @param parameters elements before them
+   */
+  narrow(slot: number, parameters: number): void {
+    const at = this.byteOffset(slot)
+    const residual = (this.residual ??= this.zeros())
+    this.arena.narrow({ values: at, destination: at, floats: parameters, feedback: { residual, next: residual } })
+    const [values, destination] = [at + parameters * 4, at + parameters * NARROW_BYTES]
+    this.arena.narrow({ values, destination, floats: this.floats - parameters })
+  }
+
+  /** Nothing was lost before: another membership begins. */
+  forgetResidual(): void {
+    if (this.residual !== undefined) this.arena.view(this.residual, this.floats).fill(0)
+  }
+
+  private zeros(): number {
+    const offset = this.arena.allocate(this.floats)
+    this.arena.view(offset, this.floats).fill(0)
+    return offset
   }
 
   /** into + from, the whole vector. */

@@ -117,6 +117,16 @@ export class ComputeClient {
     return (await this.ask({ kind: 'add', into, from })).seconds
   }
 
+  /** Rounds an accumulator to bfloat16 in its place, with error feedback. @returns seconds of the compute thread */
+  async narrow(slot: number): Promise<number> {
+    return (await this.ask({ kind: 'narrow', slot })).seconds
+  }
+
+  /** Nothing was rounded away before: another membership begins. */
+  async forgetResidual(): Promise<void> {
+    await this.ask({ kind: 'forgetResidual' })
+  }
+
   /** One evaluation batch with the weights that are set. The arrays are transferred. */
   async evaluate(images: Float32Array, labels: Int32Array, samples: number): Promise<NodeStatistics> {
     const batch = { images, labels, samples }

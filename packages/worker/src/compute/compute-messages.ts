@@ -56,6 +56,10 @@ export type ComputeCall =
       readonly timeLayers: boolean
     }
   | { readonly kind: 'add'; readonly into: number; readonly from: number }
+  /** Rounds a slot to bfloat16, in place, for sending. */
+  | { readonly kind: 'narrow'; readonly slot: number }
+  /** What was rounded away before is forgotten. */
+  | { readonly kind: 'forgetResidual' }
   | { readonly kind: 'evaluate'; readonly batch: LabelledBatch }
   | { readonly kind: 'logSoftmax'; readonly input: ForwardInput }
   | { readonly kind: 'features'; readonly images: Float32Array; readonly count: number }

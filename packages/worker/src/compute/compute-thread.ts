@@ -1,7 +1,7 @@
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
-import { trainedPart, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
+import { parameterFloats, trainedPart, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
 import { monotonicUs } from '@lockstep/shared/trace/clock.js'
 import { isDense } from '@lockstep/shared/sampling/evaluation-views.js'
 import { invariant } from '@lockstep/shared/errors/train-error.js'
@@ -63,6 +63,12 @@ function answer(request: ComputeRequest): Answer {
     case 'add':
       accumulators.merge(request.into, request.from)
       return { byteOffset: accumulators.byteOffset(request.into) }
+    case 'narrow':
+      accumulators.narrow(request.slot, parameterFloats(layout))
+      return {}
+    case 'forgetResidual':
+      accumulators.forgetResidual()
+      return {}
     case 'evaluate':
       return { statistics: engine.evaluate(request.batch.images, request.batch.labels, request.batch.samples) }
     case 'logSoftmax':

@@ -1,12 +1,23 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
+import { NARROW_BYTES } from '@lockstep/shared/kernels/arena.js'
 import { slicesOf, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { NodeSender, type SendOutcome, type SummedNode } from './node-sender.js'
 import { SliceLink } from './slice-link.js'
 import { WeightsReceiver } from './weights-receiver.js'
 
 /** Gradients out and weights in, for one membership. */
+/** How bodies travel. */
+export interface ExchangeOptions {
+  /** Through memory that both sides see, where there is such. Default: true. */
+  readonly shareMemory?: boolean
+  /** As bfloat16; the nodes given to {@link Exchange.send} are then. Default: false. */
+  readonly narrow?: boolean
+  /** Where it is noted what travelled when. */
+  readonly spans?: SpanRecorder
+}
+
 export class Exchange {
   readonly weights: WeightsReceiver
   private readonly links: readonly SliceLink[]
@@ -16,7 +27,6 @@ export class Exchange {
    * @param addresses host:port of every slice, in parameter order
    * @param memory where the compute thread's accumulators lie
    * @param vector the whole flat weights vector
-   * @param shareMemory whether bodies travel through memory that both sides see, where there is such
    */
   constructor(
     identity: { readonly run: string; readonly term: number; readonly worker?: string },
@@ -24,15 +34,20 @@ export class Exchange {
     addresses: readonly string[],
     memory: WasmMemory,
     vector: SharedArrayBuffer,
-    shareMemory = true,
-    /** Where it is noted what travelled when. */
-    spans = new SpanRecorder(0),
+    options: ExchangeOptions = {},
   ) {
     const slices = slicesOf(layout.size, addresses.length)
     invariant(slices.length === addresses.length, 'the vector is cut into as many slices as have an address')
     this.links = addresses.map((address, index) => new SliceLink(address, index, undefined, identity.worker))
-    this.sender = new NodeSender(identity, slices, this.links, memory, spans)
-    this.weights = new WeightsReceiver(identity, slices, this.links, vector, shareMemory, spans)
+    this.sender = new NodeSender(
+      identity,
+      slices,
+      this.links,
+      memory,
+      options.spans ?? new SpanRecorder(0),
+      options.narrow === true ? NARROW_BYTES : 4,
+    )
+    this.weights = new WeightsReceiver(identity, slices, this.links, vector, options)
   }
 
   get bytesAcknowledged(): number {

@@ -30,6 +30,8 @@ export class NodeSender {
     private readonly links: readonly SliceLink[],
     private readonly memory: WasmMemory,
     private readonly spans: SpanRecorder,
+    /** 4, or 2 where nodes are bfloat16. */
+    private readonly elementBytes: number,
   ) {
     this.floats = slices.reduce((sum, slice) => sum + slice.size, 0)
   }
@@ -41,7 +43,7 @@ export class NodeSender {
    */
   async send(summed: SummedNode, onStale: () => void): Promise<SendOutcome> {
     // the memory may have grown on the other thread: growing it by nothing shows its present length here
-    if (this.memory.buffer.byteLength < summed.byteOffset + this.floats * 4) this.memory.grow(0)
+    if (this.memory.buffer.byteLength < summed.byteOffset + this.floats * this.elementBytes) this.memory.grow(0)
     let outcomeOfAll: SendOutcome = 'taken'
     const comesLate = (): void => {
       if (outcomeOfAll === 'taken') onStale()
@@ -72,7 +74,7 @@ export class NodeSender {
     const link = this.links[index]
     invariant(link !== undefined, 'every slice has a link')
     const { step, node } = summed
-    const bytes = chunk.floats * 4
+    const bytes = chunk.floats * this.elementBytes
     const key = { step, firstLeaf: node.first, leafCount: node.count, chunk: chunk.chunk }
     return await new Promise((resolve, reject) => {
       link.send({
@@ -83,7 +85,7 @@ export class NodeSender {
           term: this.identity.term,
           ...key,
           // the bytes are where the compute thread left them; they are copied when the message is written
-          body: Buffer.from(this.memory.buffer, summed.byteOffset + chunk.offset * 4, bytes),
+          body: Buffer.from(this.memory.buffer, summed.byteOffset + chunk.offset * this.elementBytes, bytes),
           statistics: chunk.slice === 0 && chunk.chunk === 0 ? summed.statistics : null,
         },
         settle: resolve,

@@ -6,7 +6,9 @@ import { MemoryFile, MemoryReader } from '@lockstep/shared/shared-memory/memory-
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
+import type { ExchangeOptions } from './exchange.js'
 import { chunkOf } from './node-chunks.js'
+import { PlainVector, WideningVector, type ReceivedVector } from './received-vector.js'
 import type { SliceLink } from './slice-link.js'
 
 /** A slice that answers with nothing but errors for this long cannot be reached. */
@@ -20,7 +22,8 @@ export class WeightsReceiver {
   /** Bytes of weights received since the receiver was made. */
   bytesReceived = 0
   private fetch: WeightsFetch | undefined
-  private readonly bytes: Uint8Array
+  private readonly vector: ReceivedVector
+  private readonly spans: SpanRecorder
   private readonly sharing: Sharing
 
   constructor(
@@ -28,21 +31,19 @@ export class WeightsReceiver {
     private readonly slices: readonly Slice[],
     private readonly links: readonly SliceLink[],
     vector: SharedArrayBuffer,
-    /** Whether bodies may travel through memory that both sides see. */
-    shareMemory = true,
-    private readonly spans = new SpanRecorder(0),
+    { shareMemory = true, narrow = false, spans = new SpanRecorder(0) }: ExchangeOptions = {},
   ) {
-    this.bytes = new Uint8Array(vector)
+    this.vector = narrow ? new WideningVector(vector) : new PlainVector(vector)
     this.sharing = new Sharing(shareMemory)
+    this.spans = spans
   }
 
   /** Starts to receive a version, if it is not here or under way already. The vector must not be in use. */
   want(version: number): void {
     if (this.fetch?.version === version && !this.fetch.failed) return
     this.fetch?.cancel()
-    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, this.sharing, this.spans, (byteOffset, length) => {
-      this.bytesReceived += length
-      return this.bytes.subarray(byteOffset, byteOffset + length)
+    this.fetch = new WeightsFetch(version, this.identity, this.slices, this.links, this.sharing, this.spans, this.vector, (bytes) => {
+      this.bytesReceived += bytes
     })
   }
 
@@ -117,8 +118,9 @@ class WeightsFetch {
     private readonly links: readonly SliceLink[],
     private readonly sharing: Sharing,
     private readonly spans: SpanRecorder,
-    /** The part of the vector to be filled. */
-    private readonly part: (byteOffset: number, length: number) => Uint8Array,
+    private readonly vector: ReceivedVector,
+    /** Told of the bytes of every chunk. */
+    private readonly received: (bytes: number) => void,
   ) {
     this.missing = slices.length
     this.whole = new Promise((resolve, reject) => {
@@ -152,24 +154,30 @@ class WeightsFetch {
       if (!this.calls.has(call)) return
       const place = chunkOf(slice, chunk.chunk)
       const length = chunk.shared?.bytes ?? chunk.body.length
-      if (length !== place.floats * 4) {
+      const expected = place.floats * this.vector.elementBytes
+      if (length !== expected) {
         this.stop(
           new TrainError(
             'INTERNAL',
-            `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(length)} bytes instead of ${String(place.floats * 4)}`,
+            `chunk ${String(chunk.chunk)} of slice ${String(slice.index)} has ${String(length)} bytes instead of ${String(expected)}`,
           ),
         )
         return
       }
       if (received.size === 0) startUs = this.spans.now()
-      const part = this.part(place.offset * 4, length)
-      if (chunk.shared === null) part.set(chunk.body)
-      else if (this.sharing.reader.read(chunk.shared, part)) link.sharesMemory = true
-      else {
+      this.received(length)
+      const { shared } = chunk
+      const filled = this.vector.fill(place, (part) => {
+        if (shared !== null) return this.sharing.reader.read(shared, part)
+        part.set(chunk.body)
+        return true
+      })
+      if (!filled) {
         this.sharing.refuse()
         call.cancel()
         return
       }
+      if (shared !== null) link.sharesMemory = true
       received.add(chunk.chunk)
       if (received.size < chunksOf(slice)) return
       const track = `receive from slice ${String(slice.index)}`

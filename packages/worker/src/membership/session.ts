@@ -42,18 +42,22 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
   const reporter = reporterOf(parts)
   const { spans } = preparation
-  const shareMemory = recipe.run.exchange.sharedMemory === 'auto'
-  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector, shareMemory, spans)
+  const { sharedMemory, precision } = recipe.run.exchange
+  const narrow = precision === 'bfloat16'
+  const options = { shareMemory: sharedMemory === 'auto', narrow, spans }
+  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector, options)
   const { global, micro, leaf } = recipe.batch
   const loop = new SpanLoop({
     term: welcome.term,
     batch: recipe.batch,
     leaves: global / (micro * leaf),
-    ...{ compute, exchange, slots, training, evaluation, log, spans },
+    ...{ compute, exchange, slots, training, evaluation, log, spans, narrow },
     tell: (message) => {
       membership.send(message)
     },
   })
+  // comes before whatever the compute thread is asked next; if that thread is gone, the work will tell
+  if (narrow) compute.forgetResidual().catch(() => undefined)
   membership.onNotice((kind, message) => {
     if (message.clockReading) reporter.answered(message.clockReading.sentUs, message.clockReading.receivedUs)
     else if (kind === 'flushTrace') reporter.report(true)

@@ -27,6 +27,8 @@ export interface SpanLoopOptions {
   /** Says something to the coordinator. */
   readonly tell: (message: WorkerMessage) => void
   readonly log: WorkerLog
+  /** Whether nodes travel as bfloat16; left out: float32. */
+  readonly narrow?: boolean
   /** Where it is noted what was done when. */
   readonly spans?: SpanRecorder
 }
@@ -164,7 +166,7 @@ export class SpanLoop {
   }
 
   private async runSpan(job: SpanJob): Promise<void> {
-    const { batch, leaves, compute, exchange, slots, training, tell, log } = this.options
+    const { batch, leaves, compute, exchange, slots, training, tell, log, narrow = false } = this.options
     const { step, first, count, hint, term } = job
     if (step < this.committed) {
       log.info({ step, first, count }, 'dropping a span of a step that is over')
@@ -176,6 +178,7 @@ export class SpanLoop {
         ...{ batch, leaves, compute, slots },
         take: async (position) => await training.take(position),
         send: async (node) => await exchange.send(node),
+        narrow: narrow ? async (slot) => await compute.narrow(slot) : undefined,
         wait: async (name, what) => await this.spans.time({ ...JOB, kind: 'wait', name, step }, what),
         leafFinished: () => {
           this.counters.leavesFinished++

@@ -27,6 +27,8 @@ export interface SpanTools {
   readonly slots: SlotPool
   readonly take: (position: number) => Promise<MicroBatch>
   readonly send: (node: SummedNode) => Promise<SendOutcome>
+  /** Rounds an accumulator to what travels, in its place; left out where float32 does. */
+  readonly narrow?: ((slot: number) => Promise<number>) | undefined
   /** Awaits, and tells what for. Left out: nobody wants to know. */
   readonly wait?: <Value>(name: string, what: () => Promise<Value>) => Promise<Value>
   /** Called when a leaf's gradient is computed. */
@@ -172,14 +174,18 @@ export class SpanWork {
     if (instruction.leafFinished) this.done.add(instruction.leaf)
     this.track(
       compute.gradient(input, accumulator.slot, instruction.mode).then((reply) => {
-        this.computeSeconds += reply.seconds
-        this.lastComputedMs = performance.now()
+        this.computed(reply.seconds)
         accumulator.byteOffset = reply.byteOffset
         const { statistics } = accumulator
         accumulator.statistics = statistics === undefined ? reply.statistics : addStatistics(statistics, reply.statistics)
         if (instruction.leafFinished) this.tools.leafFinished()
       }),
     )
+  }
+
+  private readonly computed = (seconds: number): void => {
+    this.computeSeconds += seconds
+    this.lastComputedMs = performance.now()
   }
 
   private add(instruction: AddInstruction): void {
@@ -190,8 +196,7 @@ export class SpanWork {
     this.accumulators.delete(instruction.from)
     this.track(
       this.tools.compute.add(into.slot, from.slot).then((seconds) => {
-        this.computeSeconds += seconds
-        this.lastComputedMs = performance.now()
+        this.computed(seconds)
         invariant(into.statistics !== undefined && from.statistics !== undefined, 'both addends have statistics')
         into.statistics = addStatistics(into.statistics, from.statistics)
       }),
@@ -205,6 +210,9 @@ export class SpanWork {
     invariant(accumulator !== undefined, 'a node is sent from an accumulator')
     this.accumulators.delete(instruction.accumulator)
     this.sent.push(instruction.node)
+    // asked for in the order of the plan, so that the residual goes from node to node in one order
+    const narrowed = this.tools.narrow?.(accumulator.slot)
+    if (narrowed !== undefined) this.track(narrowed.then(this.computed))
     const computed = this.underWay
     const work = async (): Promise<void> => {
       try {

@@ -47,8 +47,14 @@ export class SpanReporter {
     const { kind, firstPosition, startUs, seconds, layers } = done
     const at = firstPosition === undefined ? step : Math.floor(firstPosition / batch.global)
     const leaf = Math.floor(((firstPosition ?? 0) % batch.global) / batch.leafSamples)
-    const names = { gradient: `leaf ${String(leaf)}`, add: 'add nodes', setWeights: 'set weights', probe: 'probe' }
-    const name = kind === 'gradient' || kind === 'add' || kind === 'setWeights' || kind === 'probe' ? names[kind] : 'forward pass'
+    const names = {
+      gradient: `leaf ${String(leaf)}`,
+      add: 'add nodes',
+      setWeights: 'set weights',
+      narrow: 'round to bfloat16',
+      probe: 'probe',
+    }
+    const name = kind in names ? names[kind as keyof typeof names] : 'forward pass'
     this.recorder.add({ track: 'compute', kind: 'compute', name, step: at }, startUs, startUs + seconds * 1e6)
     for (const layer of layers)
       this.recorder.add({ track: 'compute', kind: 'layer', name: layer.name, step: at }, layer.startUs, layer.startUs + layer.durationUs)
