@@ -97,6 +97,6 @@ describe('a regression', () => {
         /^error: model\.task: in a regression the folder "one" of .*pictures is not called a number; name each folder/,
       )
     },
-    2 * MINUTES,
+    5 * MINUTES,
   )
 })
