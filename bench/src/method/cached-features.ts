@@ -9,8 +9,8 @@ import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { followed } from './followed-training.js'
 import { summaryOf } from '@lockstep/cli/measurement/statistics.js'
 
-/** Steps of a measured training: three epochs of the emoji's other classes. */
-const STEPS = 160
+/** Steps of a measured training. */
+const STEPS = 50
 
 /**
  * recipes/emoji-transfer.yaml with model.cacheFeatures and without, in turn: seconds of a step, and what making the features took. The base

@@ -23,7 +23,7 @@ export interface CachedFeaturesOptions {
 
 /**
  * What a frozen base makes of the training pictures, computed once and kept on disk for all workers of a machine and later runs. Each
- * process makes what it does not find, starting at a place of its own, so that several share the work.
+ * process makes what it does not find, in an order of its own, so that several share the work.
  */
 export class CachedFeatures {
   private readonly folder: FeatureFolder
@@ -40,10 +40,8 @@ export class CachedFeatures {
   async complete(): Promise<number> {
     const { batches } = this.folder
     const started = performance.now()
-    const first = Math.imul(process.pid, 0x9e3779b1) >>> 0
     let made = 0
-    for (let index = 0; index < batches; index++) {
-      const batch = (first + index) % batches
+    for (const batch of orderOf(batches, process.pid)) {
       if (await this.folder.isWhole(batch)) continue
       await this.make(batch)
       made++
@@ -77,4 +75,15 @@ export class CachedFeatures {
     await this.folder.write(batch, values)
     return values
   }
+}
+
+/**
+ * All batches in an order that differs from process to process. Not merely another beginning: whoever came to where another is at work
+ * would make the same batches at the same time from then on.
+ */
+export function orderOf(batches: number, pid: number): number[] {
+  // an odd factor makes a permutation of 32-bit words
+  const factor = Math.imul(pid, 0x9e3779b1) | 1
+  const place = (batch: number): number => Math.imul(batch + 1, factor) >>> 0
+  return Array.from({ length: batches }, (_, batch) => batch).sort((left, right) => place(left) - place(right))
 }
