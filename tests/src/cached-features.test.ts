@@ -57,7 +57,7 @@ beforeAll(async () => {
   weights = join(base, 'base.safetensors')
   await cp(join(directory, 'checkpoints', 'step-00000004.safetensors'), weights)
   reference = await trained(recipe(1))
-}, 4 * MINUTES)
+}, 10 * MINUTES)
 
 afterAll(async () => {
   delete process.env.XDG_CACHE_HOME
