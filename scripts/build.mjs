@@ -1,5 +1,6 @@
 /**
- * Builds everything that is not committed: gRPC types from protos/, the WebAssembly kernels, and JavaScript from TypeScript.
+ * Builds everything that is not committed: gRPC types from protos/, the WebAssembly kernels, what maps shared memory, and JavaScript from
+ * TypeScript.
  * Each part remembers a digest of what it was made from, so that a run with nothing to do takes a fraction of a second.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
@@ -7,12 +8,15 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { run, SetupError, tailOf } from './setup/command.mjs'
 import { withLock } from './setup/lock.mjs'
+import { compiler } from './setup/prerequisites.mjs'
 import { progressOf } from './setup/progress.mjs'
 import { digestOfFiles, filesUnder, readStamp, writeStamp } from './setup/stamps.mjs'
 
 const GENERATED = 'packages/shared/src/protocol/generated'
 const KERNEL_SOURCES = 'packages/shared/assembly'
 const KERNELS = 'packages/shared/dist/kernels/kernels.wasm'
+const NATIVE_SOURCE = 'packages/shared/native/page-mapping.c'
+const NATIVE = 'packages/shared/dist/shared-memory/page-mapping.node'
 
 /** Folders with a tsconfig.json, a src/ and a dist/. */
 function projectsOf(root) {
@@ -53,6 +57,13 @@ function partsOf(root) {
       make: () => compileKernels(root),
     },
     {
+      name: 'native',
+      title: 'mapping of shared memory',
+      key: digestOfFiles(root, [NATIVE_SOURCE], lock),
+      done: process.platform !== 'linux' || existsSync(join(root, NATIVE)),
+      make: () => compileNative(root),
+    },
+    {
       name: 'typescript',
       title: 'TypeScript',
       key: digestOfFiles(root, [...sources, ...configurations], protocolKey),
@@ -82,6 +93,21 @@ async function compileKernels(root) {
   await tool(root, 'kernels', args, 'the WebAssembly kernels do not compile')
   mkdirSync(dirname(join(root, KERNELS)), { recursive: true })
   renameSync(aside, join(root, KERNELS))
+}
+
+/** Elsewhere than on Linux there is nothing to compile: bodies are copied there. */
+async function compileNative(root) {
+  if (process.platform !== 'linux') return
+  const aside = join(root, '.runtime/build/page-mapping.node')
+  mkdirSync(dirname(aside), { recursive: true })
+  const program = compiler() ?? 'g++'
+  const flags = ['-x', 'c', '-std=gnu11', '-shared', '-fPIC', '-O2', '-Wall', '-Wextra', '-DNAPI_VERSION=8']
+  const args = [...flags, `-I${join(root, 'node_modules/node-api-headers/include')}`, join(root, NATIVE_SOURCE), '-o', aside]
+  const { code, output } = await run(program, args, { cwd: root, logFile: join(root, '.runtime/logs/build-native.log') })
+  if (code !== 0)
+    throw new SetupError(`${program} could not compile ${NATIVE_SOURCE}: mend what is named above and run again`, tailOf(output))
+  mkdirSync(dirname(join(root, NATIVE)), { recursive: true })
+  renameSync(aside, join(root, NATIVE))
 }
 
 async function compileTypeScript(root, projects) {

@@ -3,6 +3,8 @@ import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { ComputeClient } from '@lockstep/worker/compute/compute-client.js'
+import { Accumulators } from '@lockstep/worker/compute/accumulators.js'
+import { OWN_REGION, WeightsMemory } from '@lockstep/worker/compute/weights-memory.js'
 import { Exchange } from '@lockstep/worker/exchange/exchange.js'
 import { SliceLink } from '@lockstep/worker/exchange/slice-link.js'
 import { Prefetch } from '@lockstep/worker/loader/prefetch.js'
@@ -78,25 +80,42 @@ class Relay {
 
 /** One worker's end: an exchange, its memory with one accumulator, and its weights. */
 class Peer {
-  readonly vector = new SharedArrayBuffer(SIZE * 4)
+  readonly weights = WeightsMemory.create(SIZE)
   readonly exchange: Exchange
+  readonly accumulators: Accumulators
   private readonly arena = Arena.create(16 * 1024 * 1024)
-  private readonly byteOffset = this.arena.allocate(SIZE)
+  private region = OWN_REGION
 
   constructor(addresses: readonly string[]) {
-    this.exchange = new Exchange({ run: RUN, term: TERM }, layout, addresses, this.arena.memory, this.vector)
+    this.accumulators = new Accumulators(this.arena, SIZE)
+    this.accumulators.byteOffset(0)
+    this.exchange = new Exchange({ run: RUN, term: TERM }, layout, addresses, this.arena.memory, this.weights)
   }
 
   /** Bit for bit; vitest's own comparison takes seconds for as many numbers. */
   expectWeights(averager: Averager): void {
     const expected = averager.read('weights', 0, SIZE)
-    expect(Buffer.from(this.vector).equals(Buffer.from(expected.buffer))).toBe(true)
+    const { buffer, byteOffset, byteLength } = this.weights.view(this.region)
+    expect(Buffer.from(buffer, byteOffset, byteLength).equals(Buffer.from(expected.buffer))).toBe(true)
   }
 
-  async send(step: number, node: LeafRange): Promise<string> {
-    const values = this.arena.view(this.byteOffset, SIZE)
-    for (let index = 0; index < SIZE; index++) values[index] = gradientAt(node, index)
-    return await this.exchange.send({ step, node, byteOffset: this.byteOffset, statistics })
+  async receive(version: number): Promise<void> {
+    this.region = await this.exchange.weights.receive(version)
+  }
+
+  /** @param lend lets the averager read the gradient where it lies */
+  async send(step: number, node: LeafRange, lend = false): Promise<string> {
+    const byteOffset = this.fill((index) => gradientAt(node, index))
+    const file = lend ? this.accumulators.file(0) : undefined
+    return await this.exchange.send({ step, node, byteOffset, statistics, file })
+  }
+
+  /** Writes the accumulator. @returns its byte offset */
+  fill(value: (index: number) => number): number {
+    const byteOffset = this.accumulators.byteOffset(0)
+    const values = this.arena.view(byteOffset, SIZE)
+    for (let index = 0; index < SIZE; index++) values[index] = value(index)
+    return byteOffset
   }
 }
 
@@ -148,13 +167,13 @@ describe('Exchange against the averager', () => {
   it('receives the committed version, and the next one while it is made', async () => {
     await Promise.all(
       peers.map(async (peer) => {
-        await peer.exchange.weights.receive(0)
+        await peer.receive(0)
       }),
     )
     for (const peer of peers) peer.expectWeights(averager)
     await averager.beginStep(0, 0.1)
     const received = peers.map(async (peer) => {
-      await peer.exchange.weights.receive(1)
+      await peer.receive(1)
     })
     await completeStep()
     await Promise.all(received)
@@ -167,12 +186,38 @@ describe('Exchange against the averager', () => {
     await averager.beginStep(0, 0.1)
     for (const relay of relays) relay.cutAfter(CHUNK_FLOATS * 4)
     const received = peers.map(async (peer) => {
-      await peer.exchange.weights.receive(1)
+      await peer.receive(1)
     })
     await completeStep()
     for (const relay of relays) relay.cut()
     await Promise.all(received)
     for (const peer of peers) peer.expectWeights(averager)
+  })
+
+  it('reads what is lent where it lies, until the step is over and no longer than it is told that it is', async () => {
+    const [first, second] = peers
+    if (first === undefined || second === undefined) throw new Error('two peers')
+    await Promise.all(peers.map(async (peer) => await peer.receive(0)))
+    expect(peers.every(({ exchange }) => exchange.mayLend)).toBe(true)
+    const expected = averager.read('weights', 0, SIZE)
+    await averager.beginStep(0, 0.1)
+    expect(await first.send(0, { first: 0, count: 2 }, true)).toBe('taken')
+    // acknowledged, and still read: another membership of the same process gets other memory before it computes
+    first.accumulators.renew(0)
+    first.fill(() => 1e6)
+    const reduced = once(averager, 'reduced')
+    expect(await second.send(0, { first: 2, count: 2 }, true)).toBe('taken')
+    await reduced
+    await averager.commit(1)
+    await Promise.all(peers.map(async (peer) => await peer.receive(1)))
+    for (const peer of peers) peer.expectWeights(averager)
+    const after = averager.read('weights', 0, SIZE)
+    const sumAt = (index: number): number =>
+      Math.fround(gradientAt({ first: 0, count: 2 }, index) + gradientAt({ first: 2, count: 2 }, index))
+    for (const index of [0, 1, CHUNK_FLOATS, SIZE - 1]) {
+      const weight = expected[index] ?? Number.NaN
+      expect(after[index]).toBeCloseTo(weight - 0.1 * (sumAt(index) + 5e-4 * weight), 4)
+    }
   })
 
   it('waits when it is early and says so when it is late', async () => {
@@ -201,7 +246,7 @@ describe('Exchange against the averager', () => {
     await averager.drop(1)
     peer.exchange.weights.forget(1)
     await averager.beginStep(0, 0.01)
-    const received = peer.exchange.weights.receive(1)
+    const received = peer.receive(1)
     await completeStep()
     await received
     peer.expectWeights(averager)
@@ -223,7 +268,7 @@ describe('Exchange against the averager', () => {
     let reduced = once(averager, 'reduced')
     await peer.send(0, { first: 0, count: 4 })
     await reduced
-    await peer.exchange.weights.receive(1)
+    await peer.receive(1)
     await averager.drop(1)
     await averager.beginStep(0, 0.01)
     reduced = once(averager, 'reduced')

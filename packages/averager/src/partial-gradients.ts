@@ -2,9 +2,13 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
-/** One chunk of a partial gradient: as it came (`wire`, in bfloat16 if `narrow`), as a sum in the arena (`block`), or used up (`done`). */
+/**
+ * One chunk of a partial gradient: as it came (`wire`, in bfloat16 if `narrow`), where its worker has it (`lent`, mapped into the arena and
+ * never written to), as a sum in the arena (`block`), or used up (`done`).
+ */
 export type Partial =
   | { readonly type: 'wire'; readonly bytes: Uint8Array; readonly statistics: NodeStatistics | undefined; readonly narrow?: boolean }
+  | { readonly type: 'lent'; readonly offset: number; readonly statistics: NodeStatistics | undefined }
   | { readonly type: 'block'; readonly offset: number; readonly statistics: NodeStatistics | undefined }
   | { readonly type: 'done' }
 
@@ -37,8 +41,9 @@ export class PartialGradients {
     const offset = reused ?? this.#take()
     if (offset === undefined) {
       // the memory's 4 GiB are used up: the sum waits outside
-      this.#arena.add(leftAt, leftAt, rightAt, floats)
-      return { type: 'wire', bytes: Buffer.from(this.#arena.bytes(leftAt, floats)), statistics }
+      const sumAt = left.type === 'lent' ? this.#scratch[0] : leftAt
+      this.#arena.add(sumAt, leftAt, rightAt, floats)
+      return { type: 'wire', bytes: Buffer.from(this.#arena.bytes(sumAt, floats)), statistics }
     }
     this.#arena.add(offset, leftAt, rightAt, floats)
     if (left.type === 'block' && right.type === 'block') this.release(right)
@@ -50,7 +55,7 @@ export class PartialGradients {
    * @param scratch which scratch block
    */
   locate(partial: Partial, floats: number, scratch: 0 | 1): number {
-    if (partial.type === 'block') return partial.offset
+    if (partial.type === 'block' || partial.type === 'lent') return partial.offset
     const offset = this.#scratch[scratch]
     if (partial.type !== 'wire') return offset
     if (partial.narrow === true) {

@@ -4,6 +4,7 @@ import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { ChunkCover } from './chunk-cover.js'
 import { refusalOf, type Outcome } from './contribution-check.js'
@@ -12,7 +13,7 @@ import { LeafCopies, type LeafCopy, type StepAudits } from './leaf-copies.js'
 import { NarrowWeights } from './narrow-weights.js'
 import { DONE, PartialGradients, type Partial } from './partial-gradients.js'
 import { cutRanges, parametersWithin, type UpdateRange } from './slice-update.js'
-import { allocateBuffers, sideOf, type Side, type VersionBuffers } from './version-buffers.js'
+import { allocateBuffers, sideOf, type Side, type VersionBuffers, type VersionFiles } from './version-buffers.js'
 
 const FLOAT_BYTES = Float32Array.BYTES_PER_ELEMENT
 
@@ -67,6 +68,7 @@ export class SliceState {
   readonly #listener: SliceListener
   readonly #spans: SpanRecorder
   readonly #partials: PartialGradients
+  readonly #files: VersionFiles
   /** Only where bodies are bfloat16. */
   readonly #narrow: NarrowWeights | undefined
   readonly #covers: ChunkCover<Partial>[]
@@ -93,7 +95,9 @@ export class SliceState {
     this.#arena = arena
     this.#listener = listener
     this.chunks = chunksOf(options.slice)
-    this.buffers = allocateBuffers(arena, options.slice.size)
+    const { buffers, files } = allocateBuffers(arena, options.slice.size, options.narrow !== true)
+    this.buffers = buffers
+    this.#files = files
     this.#partials = new PartialGradients(arena, Math.min(CHUNK_FLOATS, options.slice.size))
     this.#covers = Array.from({ length: this.chunks }, () => new ChunkCover<Partial>(options.leaves))
     this.#leaves = new LeafTally(options.leaves, this.chunks)
@@ -180,8 +184,12 @@ export class SliceState {
     return this.#pins[sideOf(this.#committed + 1, this.#opened)] > 0
   }
 
-  /** Takes in one chunk of one node, adds and updates what has become possible. @param worker the member that sent it */
-  contribute(contribution: Contribution__Output, worker = ''): Outcome {
+  /**
+   * Takes in one chunk of one node, adds and updates what has become possible.
+   * @param worker the member that sent it
+   * @param lentAt where the body lies in the arena, if it stays there until the step is over; `body` is a view of it then
+   */
+  contribute(contribution: Contribution__Output, worker = '', lentAt?: number): Outcome {
     if (this.#copies.isQuarantined(worker)) return 'QUARANTINED'
     const refusal = refusalOf(contribution, {
       run: this.#options.run,
@@ -199,9 +207,16 @@ export class SliceState {
     const node = { first: firstLeaf, count: leafCount }
     if (this.#copies.hides(node)) return 'MALFORMED'
     const statistics = this.#options.slice.index === 0 && chunk === 0 ? (contribution.statistics ?? undefined) : undefined
-    const placement = cover.place(node, { type: 'wire', bytes: body, statistics, narrow: this.#narrow !== undefined })
+    const audited = this.#copies.isAudited(node)
+    // what is compared is a copy: its worker could still change what it lent
+    const partial: Partial =
+      lentAt === undefined || audited
+        ? { type: 'wire', bytes: lentAt === undefined ? body : Buffer.from(body), statistics, narrow: this.#narrow !== undefined }
+        : { type: 'lent', offset: lentAt, statistics }
+    const placement = cover.place(node, partial)
     const accepted = placement.outcome === 'accepted'
-    const copies = this.#copies.isAudited(node) ? this.#copies.add({ leaf: firstLeaf, chunk, worker, body, statistics }, accepted) : []
+    const compared = partial.type === 'wire' ? partial.bytes : body
+    const copies = audited ? this.#copies.add({ leaf: firstLeaf, chunk, worker, body: compared, statistics }, accepted) : []
     for (const copy of copies) this.#listener.copied?.(copy)
     if (!accepted) return 'DUPLICATE'
     for (const replaced of placement.replaced) this.#partials.release(replaced)
@@ -321,6 +336,11 @@ export class SliceState {
     if (this.#narrow !== undefined) return this.#narrow.body(side, chunk * CHUNK_FLOATS, this.#chunkFloats(chunk))
     const at = this.buffers.weights[side] + chunk * CHUNK_FLOATS * FLOAT_BYTES
     return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
+  }
+
+  /** The file in memory that a version's weights are, from the slice's first on; undefined where others cannot map it, or bodies are rounded. */
+  file(version: number): SharedFile | undefined {
+    return this.#files[sideOf(version, this.#opened)]
   }
 
   get #track(): string {

@@ -12,6 +12,7 @@ import type { Contribution__Output } from '@lockstep/shared/protocol/generated/l
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { answerRequests } from './answering-port.js'
 import { OUTCOMES } from './contribution-check.js'
+import { LentNodes } from './lent-nodes.js'
 import { SliceState } from './slice-state.js'
 import type { SliceNews, SliceReady, SliceRequest, SliceThreadData } from './thread-messages.js'
 import { WeightsStreams } from './weights-streams.js'
@@ -31,7 +32,7 @@ let attempt = 0
 /** What this thread does when; told at every commit. */
 const spans = new SpanRecorder(SPANS_A_STEP)
 const track = `slice ${String(options.slice.index)}`
-let started: { state: SliceState; streams: WeightsStreams } | undefined
+let started: { state: SliceState; streams: WeightsStreams; lent: LentNodes } | undefined
 
 async function start(): Promise<SliceReady> {
   const arena = Arena.create()
@@ -59,10 +60,11 @@ async function start(): Promise<SliceReady> {
     spans,
   )
   const streams = new WeightsStreams(state, options, spans, track)
-  started = { state, streams }
+  const lent = new LentNodes(arena, options.slice)
+  started = { state, streams, lent }
   const handlers: AveragerHandlers = {
     Contribute: (call) => {
-      serveContributions(call, state)
+      serveContributions(call, state, lent, arena)
     },
     Weights: (call) => {
       streams.open(call)
@@ -73,14 +75,23 @@ async function start(): Promise<SliceReady> {
   return { port, memory: arena.memory, buffers: state.buffers }
 }
 
-function serveContributions(call: ServerDuplexStream<Contribution__Output, Acknowledgement>, state: SliceState): void {
+function serveContributions(
+  call: ServerDuplexStream<Contribution__Output, Acknowledgement>,
+  state: SliceState,
+  lent: LentNodes,
+  arena: Arena,
+): void {
   const worker = memberOf(call.metadata)
   const reader = new MemoryReader()
   call.on('data', (message: Contribution__Output) => {
     const startUs = spans.now()
     const { contribution, outcome } = timed(() => {
-      const contribution = withBody(message, reader)
-      return { contribution, outcome: state.contribute(contribution, worker) }
+      const lentAt = lentPlace(message, lent, call)
+      const contribution =
+        lentAt === undefined
+          ? withBody(message, reader)
+          : { ...message, body: Buffer.from(arena.memory.buffer, lentAt, message.shared?.bytes) }
+      return { contribution, outcome: state.contribute(contribution, worker, lentAt) }
     })
     spans.add({ track, kind: 'receive', name: `chunk ${String(message.chunk)} from ${worker}`, step: message.step }, startUs)
     Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
@@ -98,6 +109,7 @@ function serveContributions(call: ServerDuplexStream<Contribution__Output, Ackno
     call.end()
   })
   call.on('close', () => {
+    lent.ended(call)
     reader.close()
   })
   // a broken stream: what was taken counts, the rest is sent again by someone
@@ -112,6 +124,11 @@ function timed<Value>(work: () => Value): Value {
   return value
 }
 
+/** Where a body that is lent lies in the arena; undefined where it is not, or has to be copied. */
+function lentPlace({ shared }: Contribution__Output, lent: LentNodes, owner: object): number | undefined {
+  return shared?.lent === true && shared.bytes <= CHUNK_BYTES ? lent.locate(shared, owner) : undefined
+}
+
 /** A body that lies in shared memory is copied out before it is acknowledged: after that its owner may write there again. */
 function withBody(contribution: Contribution__Output, reader: MemoryReader): Contribution__Output {
   const { shared } = contribution
@@ -123,7 +140,7 @@ function withBody(contribution: Contribution__Output, reader: MemoryReader): Con
 async function handle(request: SliceRequest): Promise<unknown> {
   if (request.type === 'start') return await start()
   if (started === undefined) throw new Error('the slice has not started')
-  const { state, streams } = started
+  const { state, streams, lent } = started
   switch (request.type) {
     case 'open':
       state.open(request.version)
@@ -144,6 +161,7 @@ async function handle(request: SliceRequest): Promise<unknown> {
         state.skip(request.version)
         streams.forgetWritten()
       }
+      lent.sweep()
       streams.abort(
         (version) => version < request.version,
         `weights version ${String(request.version)} was committed meanwhile; ask for that one`,
@@ -156,6 +174,7 @@ async function handle(request: SliceRequest): Promise<unknown> {
         `the provisional weights version ${String(request.version)} was dropped; forget what came of it`,
       )
       state.drop(request.version)
+      lent.sweep()
       streams.forgetWritten()
       break
     case 'pin':

@@ -1,4 +1,5 @@
 import type { Arena } from '@lockstep/shared/kernels/arena.js'
+import { SharedBlock, wholePages, type SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 
 /** Which of the two buffers of a pair a version lives in. */
 export type Side = 0 | 1
@@ -9,14 +10,23 @@ export interface VersionBuffers {
   readonly velocity: readonly [number, number]
 }
 
+/** The files in memory that the weights are, by side; undefined where nobody else can map them. */
+export type VersionFiles = readonly [SharedFile | undefined, SharedFile | undefined]
+
 export type StateKind = 'weights' | 'velocity'
 
-/** Takes the buffers of both versions. @param floats elements of the slice. @throws TrainError MEMORY */
-export function allocateBuffers(arena: Arena, floats: number): VersionBuffers {
-  return {
-    weights: [arena.allocate(floats), arena.allocate(floats)],
-    velocity: [arena.allocate(floats), arena.allocate(floats)],
-  }
+/**
+ * Takes the buffers of both versions.
+ * @param floats elements of the slice
+ * @param share whether workers on this machine may read the weights where they lie
+ * @throws TrainError MEMORY
+ */
+export function allocateBuffers(arena: Arena, floats: number, share: boolean): { buffers: VersionBuffers; files: VersionFiles } {
+  const bytes = wholePages(floats * Float32Array.BYTES_PER_ELEMENT)
+  const weights = [arena.allocatePages(bytes), arena.allocatePages(bytes)] as const
+  const velocity = [arena.allocate(floats), arena.allocate(floats)] as const
+  const file = (offset: number): SharedBlock | undefined => (share ? SharedBlock.create(arena.memory, offset, bytes) : undefined)
+  return { buffers: { weights, velocity }, files: [file(weights[0]), file(weights[1])] }
 }
 
 /** The side of a version, when version `opened` lived on side 0. */

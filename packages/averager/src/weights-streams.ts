@@ -37,7 +37,7 @@ export class WeightsStreams {
     this.#track = track
     this.#state = state
     this.#identity = identity
-    this.#shared = new SharedWeights(state.chunks)
+    this.#shared = new SharedWeights(state.chunks, (version) => state.file(version))
   }
 
   /** Serves one call, or ends it with FAILED_PRECONDITION. */

@@ -16,6 +16,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { findFrozen } from './frozen-weights.js'
 import { ComputeClient } from './compute/compute-client.js'
 import type { MicroBatch } from './compute/compute-messages.js'
+import { WeightsMemory } from './compute/weights-memory.js'
 import { CachedFeatures } from './features/cached-features.js'
 import { featureKey } from './features/feature-key.js'
 import { Prefetch } from './loader/prefetch.js'
@@ -46,8 +47,8 @@ export interface Preparation {
   readonly data: TrainingData
   /** What is trained and travels. */
   readonly layout: ParameterLayout
-  /** The whole flat weights vector, float32. */
-  readonly vector: SharedArrayBuffer
+  /** Where the whole flat weights vector lies. */
+  readonly weights: WeightsMemory
   readonly compute: ComputeClient
   readonly slots: SlotPool
   readonly training: Prefetch<MicroBatch>
@@ -81,8 +82,8 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     const network = networkOf(recipe.model, data.classes.length)
     const layout = trainedPart(layoutOf(network))
     const frozen = await findFrozen(recipe.model, network, directory)
-    const vector = new SharedArrayBuffer(layout.size * Float32Array.BYTES_PER_ELEMENT)
-    const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: vector, frozen })
+    const weights = WeightsMemory.create(layout.size)
+    const compute = await ComputeClient.start({ recipe, classes: data.classes.length, weights: weights.memory, frozen })
     let probe: Probe = await compute.probe()
     log.info({ parameters: layout.size, tensorflow: compute.tensorflow, ...probe }, 'the engine is ready')
     const channels = channelsOf(recipe.model)
@@ -93,7 +94,7 @@ export async function prepare(welcome: Welcome__Output, directory: string | unde
     const cached =
       probe.features === undefined ? undefined : await cachedFeatures({ recipe, network, data, loader, compute, log }, probe.features)
     return {
-      ...{ spans, key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, vector, compute },
+      ...{ spans, key: preparationKey(welcome), recipe, recipeDigest: recipeDigest(recipe), data, layout, weights, compute },
       get probe() {
         return probe
       },

@@ -7,6 +7,7 @@ import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/
 import type { NodeStatistics } from '@lockstep/shared/protocol/generated/lockstep/v1/NodeStatistics.js'
 import type { Welcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Welcome.js'
 import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { OWN_REGION } from '@lockstep/worker/compute/weights-memory.js'
 import { positionOf } from '@lockstep/worker/loader/span-batches.js'
 import { prepare, type Preparation } from '@lockstep/worker/preparation.js'
 import { createWorkerLog } from '@lockstep/worker/worker-log.js'
@@ -44,9 +45,9 @@ async function committedVersion(client: ContributionClient): Promise<number> {
   }
 }
 
-async function trueLeaf(step: number, weights: Float32Array, { recipe, compute, vector, layout, training }: Preparation) {
-  new Float32Array(vector).set(weights)
-  await compute.setWeights()
+async function trueLeaf(step: number, weights: Float32Array, { recipe, compute, weights: memory, layout, training }: Preparation) {
+  memory.view(OWN_REGION).set(weights)
+  await compute.setWeights(OWN_REGION)
   const position = positionOf(recipe.batch, step, LEAF, 0)
   training.plan([position, positionOf(recipe.batch, step + 1, LEAF, 0)])
   const { byteOffset, statistics } = await compute.gradient(await training.take(position), 0, 'copy')

@@ -168,6 +168,16 @@ export class Arena {
     return this.#blocks.take(bytes)
   }
 
+  /**
+   * Takes whole pages, to be shared with other processes. They are never given back.
+   * @param bytes a multiple of {@link PAGE_BYTES}, as the byte offset it returns is
+   * @throws TrainError MEMORY
+   */
+  allocatePages(bytes: number): number {
+    invariant(bytes % PAGE_BYTES === 0, 'pages are taken whole')
+    return Math.ceil(this.allocate((bytes + PAGE_BYTES) / FLOAT_BYTES) / PAGE_BYTES) * PAGE_BYTES
+  }
+
   /** Gives a block back. */
   free(offset: number): void {
     invariant(this.#blocks !== undefined, 'only the creator of an arena frees')

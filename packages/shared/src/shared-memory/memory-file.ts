@@ -55,6 +55,11 @@ export class MemoryFile {
   }
 }
 
+/** Nothing but what a process holds open is opened for somebody who asks over the network. */
+export function isOpenFileOf(path: string): boolean {
+  return /^\/proc\/\d+\/fd\/\d+$/.test(path)
+}
+
 /** Reads files that other processes hold in memory; keeps them open until closed. */
 export class MemoryReader {
   readonly #handles = new Map<string, number>()
@@ -65,8 +70,7 @@ export class MemoryReader {
       const key = `${path} ${String(inode)}`
       let handle = this.#handles.get(key)
       if (handle === undefined) {
-        // nothing but what a process holds open is opened for somebody who asks over the network
-        if (!/^\/proc\/\d+\/fd\/\d+$/.test(path)) return false
+        if (!isOpenFileOf(path)) return false
         handle = openSync(path, 'r')
         if (fstatSync(handle).ino !== Number(inode)) {
           closeSync(handle)

@@ -1,5 +1,7 @@
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
+import { TrainError } from '@lockstep/shared/errors/train-error.js'
+import { SharedBlock, wholePages, type SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 
 /**
  * Sums of gradients over the flat parameter vector, in shared memory. Slots are allocated when first used and used again
@@ -7,6 +9,8 @@ import { CHUNK_FLOATS, type ParameterEntry } from '@lockstep/shared/parameters/l
  */
 export class Accumulators {
   private readonly offsets: number[] = []
+  /** By slot, where other processes of the machine can map it. */
+  private readonly blocks: (SharedBlock | undefined)[] = []
   private readonly scratch: number
   private readonly scratchFloats: number
   /** What rounding to bfloat16 took away from the nodes sent so far; taken when first needed. */
@@ -25,10 +29,37 @@ export class Accumulators {
   byteOffset(slot: number): number {
     let offset = this.offsets[slot]
     if (offset === undefined) {
-      offset = this.arena.allocate(this.floats)
+      const bytes = wholePages(this.floats * Float32Array.BYTES_PER_ELEMENT)
+      offset = this.arena.allocatePages(bytes)
       this.offsets[slot] = offset
+      this.blocks[slot] = SharedBlock.create(this.arena.memory, offset, bytes)
     }
     return offset
+  }
+
+  /** The file that a slot's bytes are, from its first on; undefined where nobody else can map it. */
+  file(slot: number): SharedFile | undefined {
+    const block = this.blocks[slot]
+    return block && { path: block.path, inode: block.inode }
+  }
+
+  /**
+   * Somebody may still read what a slot held, so it gets other memory under the same addresses.
+   * @throws TrainError MEMORY
+   */
+  renew(slot: number): void {
+    const [offset, former] = [this.offsets[slot], this.blocks[slot]]
+    if (offset === undefined || former === undefined) return
+    const renewed = SharedBlock.create(this.arena.memory, offset, wholePages(this.floats * Float32Array.BYTES_PER_ELEMENT))
+    if (renewed === undefined)
+      throw new TrainError('MEMORY', 'the system did not give memory for a gradient; free some, and start the worker again')
+    this.blocks[slot] = renewed
+    former.close()
+  }
+
+  /** A slot's whole vector, in place. */
+  view(slot: number): Float32Array {
+    return this.arena.view(this.byteOffset(slot), this.floats)
   }
 
   /** Writes one parameter's values: the first addend is copied, nothing starts from zero. */

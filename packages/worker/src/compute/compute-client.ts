@@ -1,6 +1,7 @@
 import { TrainError, type TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 import type { LayerTime } from '../engine/layer-times.js'
 import { Worker } from 'node:worker_threads'
 import type { ComputeCall, ComputeReady, ComputeReply, ComputeRequest, ComputeSetup, ForwardInput, MicroBatch } from './compute-messages.js'
@@ -25,6 +26,8 @@ export interface DoneRequest {
 /** A partial gradient after a request: where it lies and what was computed. */
 export interface GradientReply {
   readonly byteOffset: number
+  /** The file that it is; left out where other processes cannot map it. */
+  readonly file?: SharedFile | undefined
   readonly statistics: NodeStatistics
   readonly seconds: number
 }
@@ -98,9 +101,14 @@ export class ComputeClient {
     return probe
   }
 
-  /** Copies the shared weights vector into the engine; once it is done the vector may be overwritten. */
-  async setWeights(): Promise<void> {
-    await this.ask({ kind: 'setWeights' })
+  /** Copies the weights vector into the engine; once it is done the vector may be overwritten. @param region of the weights' memory */
+  async setWeights(region: number): Promise<void> {
+    await this.ask({ kind: 'setWeights', region })
+  }
+
+  /** What accumulators held stays as it is for others who read it: they get other memory. */
+  async renew(slots: readonly number[]): Promise<void> {
+    await this.ask({ kind: 'renew', slots })
   }
 
   /** Takes the gradient of a micro-batch into an accumulator. The batch's arrays are transferred. */
@@ -109,7 +117,7 @@ export class ComputeClient {
       { kind: 'gradient', batch, slot, mode, timeLayers: this.timeLayers },
       transferables(batch.images, batch.labels),
     )
-    return { byteOffset: reply.byteOffset ?? 0, statistics: statisticsOf(reply), seconds: reply.seconds }
+    return { byteOffset: reply.byteOffset ?? 0, file: reply.file, statistics: statisticsOf(reply), seconds: reply.seconds }
   }
 
   /** Accumulator `into` becomes into + from. @returns seconds of the compute thread */

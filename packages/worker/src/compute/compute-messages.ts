@@ -1,6 +1,7 @@
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 import type { LayerTime } from '../engine/layer-times.js'
 
 /** What the main thread and the compute thread say to each other. Requests are answered one by one, in their order. */
@@ -10,8 +11,8 @@ export interface ComputeSetup {
   readonly recipe: Recipe
   /** Number of classes. */
   readonly classes: number
-  /** The flat vector of all weights that are trained, float32, written by the main thread. */
-  readonly weights: SharedArrayBuffer
+  /** Where the flat vector of all weights that are trained lies, float32, in regions: see {@link WeightsMemory}. */
+  readonly weights: WasmMemory
   /** The flat vector of what is not trained, float32; left out where everything is. */
   readonly frozen?: SharedArrayBuffer | undefined
 }
@@ -46,7 +47,8 @@ export interface ForwardInput {
 export type ComputeRequest = { readonly id: number } & ComputeCall
 export type ComputeCall =
   | { readonly kind: 'probe' }
-  | { readonly kind: 'setWeights' }
+  /** From a region of the weights' memory. */
+  | { readonly kind: 'setWeights'; readonly region: number }
   | {
       readonly kind: 'gradient'
       readonly batch: MicroBatch
@@ -56,6 +58,8 @@ export type ComputeCall =
       readonly timeLayers: boolean
     }
   | { readonly kind: 'add'; readonly into: number; readonly from: number }
+  /** Slots whose contents somebody may still read get other memory. */
+  | { readonly kind: 'renew'; readonly slots: readonly number[] }
   /** Rounds a slot to bfloat16, in place, for sending. */
   | { readonly kind: 'narrow'; readonly slot: number }
   /** What was rounded away before is forgotten. */
@@ -72,6 +76,8 @@ export interface ComputeReply {
   readonly values?: Float32Array
   /** Byte offset of the accumulator in the shared memory. */
   readonly byteOffset?: number
+  /** The file that it is; left out where it cannot be mapped by others. */
+  readonly file?: SharedFile
   /** When the request began, on the machine's monotonic clock. */
   readonly startUs: number
   /** If they were wanted. */

@@ -10,6 +10,7 @@ import { Engine } from '../engine/engine.js'
 import { loadTensorFlow } from '../engine/load-tensorflow.js'
 import { probeFingerprint } from '../engine/probe.js'
 import { Accumulators } from './accumulators.js'
+import { OWN_REGION, WeightsMemory } from './weights-memory.js'
 import type { ComputeReady, ComputeReply, ComputeRequest, ComputeSetup } from './compute-messages.js'
 
 /**
@@ -29,7 +30,7 @@ const engine = await Engine.create({ network, layout, seed: recipe.seed, globalB
 if (setup.frozen !== undefined) engine.setFrozen(new Float32Array(setup.frozen))
 const arena = Arena.create()
 const accumulators = new Accumulators(arena, layout.size)
-const weights = new Float32Array(setup.weights)
+const weights = WeightsMemory.attach(setup.weights, layout.size)
 
 /** What depends on the question. */
 type Answer = Omit<ComputeReply, 'id' | 'startUs' | 'seconds' | 'tensors'>
@@ -49,7 +50,8 @@ function answer(request: ComputeRequest): Answer {
         }),
       }
     case 'setWeights':
-      engine.setWeights(weights)
+      if (request.region === OWN_REGION) engine.setWeights(weights.view(OWN_REGION))
+      else engine.lendWeights(weights.view(request.region))
       return {}
     case 'gradient': {
       const { slot, mode, batch, timeLayers } = request
@@ -57,12 +59,19 @@ function answer(request: ComputeRequest): Answer {
         if (mode === 'copy') accumulators.copy(slot, entry, values)
         else accumulators.add(slot, entry, values)
       }
-      const { value, layers } = timeLayers ? engine.timedGradient(batch, sink) : { value: engine.gradient(batch, sink), layers: undefined }
-      return { statistics: value, byteOffset: accumulators.byteOffset(slot), ...(layers === undefined ? {} : { layers }) }
+      // nothing starts from zero: a first addend is written where its sum will be
+      const into = mode === 'copy' ? accumulators.view(slot) : undefined
+      const { value, layers } = timeLayers
+        ? engine.timedGradient(batch, sink, into)
+        : { value: engine.gradient(batch, sink, into), layers: undefined }
+      return { statistics: value, ...placeOf(slot), ...(layers === undefined ? {} : { layers }) }
     }
     case 'add':
       accumulators.merge(request.into, request.from)
-      return { byteOffset: accumulators.byteOffset(request.into) }
+      return placeOf(request.into)
+    case 'renew':
+      for (const slot of request.slots) accumulators.renew(slot)
+      return {}
     case 'narrow':
       accumulators.narrow(request.slot, parameterFloats(layout))
       return {}
@@ -76,6 +85,13 @@ function answer(request: ComputeRequest): Answer {
     case 'features':
       return { values: engine.features(request.images, request.count) }
   }
+}
+
+/** Where an accumulator lies, for this process and for others. */
+function placeOf(slot: number): Pick<ComputeReply, 'byteOffset' | 'file'> {
+  const byteOffset = accumulators.byteOffset(slot)
+  const file = accumulators.file(slot)
+  return { byteOffset, ...(file === undefined ? {} : { file }) }
 }
 
 /** The version of TensorFlow's own library, to explain a difference between engines. */

@@ -10,10 +10,11 @@ import { BatchStatistics } from './batch-statistics.js'
 import { DenseForward } from './dense-forward.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { FrozenBase } from './frozen-base.js'
-import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
+import { loadTensorFlow, sharesOurMemory, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
 import { LayerTimes, type LayerTime } from './layer-times.js'
 import { nearness, valuesOf } from './regression.js'
-import { writeVariable } from './weight-writer.js'
+import { readInto } from './tensor-reader.js'
+import { giveOwnMemory, lendMemory, writeVariable } from './weight-writer.js'
 
 export interface EngineOptions {
   readonly network: Network
@@ -43,6 +44,8 @@ export class Engine {
   readonly #trained: readonly Variable[]
   /** What stands before the first layer that is trained. */
   readonly #base: FrozenBase | undefined
+  /** The variables are somebody else's memory. */
+  #lent = false
   /** Made when a whole picture is first asked for. */
   #dense: DenseForward | undefined
   /** Made when the times of layers are first asked for. */
@@ -74,7 +77,25 @@ export class Engine {
    * @param flat as long as the layout; may be a view of a SharedArrayBuffer
    */
   setWeights(flat: Float32Array): void {
+    if (this.#lent) for (const variable of this.#variables) giveOwnMemory(this.#tf, variable)
+    this.#lent = false
     this.#write(this.#options.layout, this.#variables, flat)
+    this.#statistics.set(flat)
+  }
+
+  /**
+   * {@link setWeights} without a copy: the network reads the vector where it lies, until weights are set again. Nothing of it is written to.
+   * What is written to it meanwhile counts, or does not.
+   */
+  lendWeights(flat: Float32Array): void {
+    if (!sharesOurMemory(this.#tf)) {
+      this.setWeights(flat)
+      return
+    }
+    this.#lent = true
+    this.#each(this.#options.layout, this.#variables, flat, (variable, values) => {
+      lendMemory(this.#tf, variable, values)
+    })
     this.#statistics.set(flat)
   }
 
@@ -84,12 +105,23 @@ export class Engine {
     this.#write(layout, variablesOf(this.#tf, this.#model, layout), flat)
   }
 
-  #write({ entries, size }: ParameterLayout, variables: readonly Variable[], flat: Float32Array): void {
+  #write(layout: ParameterLayout, variables: readonly Variable[], flat: Float32Array): void {
+    this.#each(layout, variables, flat, (variable, values) => {
+      writeVariable(this.#tf, variable, values)
+    })
+  }
+
+  #each(
+    { entries, size }: ParameterLayout,
+    variables: readonly Variable[],
+    flat: Float32Array,
+    what: (variable: Variable, values: Float32Array) => void,
+  ): void {
     invariant(flat.length === size, 'the weights are as long as the layout')
     entries.forEach((entry, index) => {
       const variable = variables[index]
       invariant(variable !== undefined, 'every parameter has a variable')
-      writeVariable(this.#tf, variable, flat.subarray(entry.offset, entry.offset + entry.size))
+      what(variable, flat.subarray(entry.offset, entry.offset + entry.size))
     })
   }
 
@@ -97,9 +129,10 @@ export class Engine {
    * The gradient of (1/B)·Σ loss over the samples of a micro-batch, with dropout and the micro-batch's own mean and variance; of
    * batch statistics, in the place of a gradient, their new values as this micro-batch has them.
    * @param sink called once an entry that is trained, in layout order; its values are valid during the call only
+   * @param into where gradients go instead, at their entries' offsets; the sink then brings batch statistics alone
    * @returns sums over the samples; a loss that is not finite is returned as it is
    */
-  gradient(batch: Batch, sink: (entry: ParameterEntry, values: Float32Array) => void): BatchResult {
+  gradient(batch: Batch, sink: (entry: ParameterEntry, values: Float32Array) => void, into?: Float32Array): BatchResult {
     const tf = this.#tf
     const { layout, globalBatch, network } = this.#options
     const base = this.#base
@@ -129,9 +162,9 @@ export class Engine {
       }
       const gradient = grads[this.#variables[index]?.name ?? '']
       invariant(gradient !== undefined, `${entry.name} has a gradient`)
-      const values = gradient.dataSync<'float32'>()
+      if (into === undefined) sink(entry, gradient.dataSync<'float32'>())
+      else readInto(tf, gradient, into.subarray(entry.offset, entry.offset + entry.size))
       gradient.dispose()
-      sink(entry, values)
     })
     return result
   }

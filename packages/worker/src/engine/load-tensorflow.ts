@@ -13,6 +13,7 @@ interface NativeBackend {
     inputs: readonly tensorflow.Tensor[],
     outputs: number,
   ): tensorflow.Tensor[]
+  readonly isUsingGpuDevice: boolean
   readonly binding: {
     readonly TF_ATTR_TYPE: number
     readonly TF_ATTR_STRING: number
@@ -95,6 +96,11 @@ function attributeOf(binding: NativeBackend['binding'], name: string, value: Nat
   if (typeof value === 'boolean') return { name, type: binding.TF_ATTR_BOOL, value }
   if ('float' in value) return { name, type: binding.TF_ATTR_FLOAT, value: value.float }
   return { name, type: binding.TF_ATTR_INT, value: value.integers }
+}
+
+/** Whether TensorFlow computes in the memory that we see too; it has copies of its own on a GPU. */
+export function sharesOurMemory(tf: TensorFlow): boolean {
+  return !nativeBackend(tf).isUsingGpuDevice
 }
 
 /** The version of TensorFlow's own library, to explain a difference between engines. */

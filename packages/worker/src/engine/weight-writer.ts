@@ -28,6 +28,20 @@ export function writeVariable(tf: TensorFlow, variable: Variable, values: Float3
   }
 }
 
+/** Has a variable be the values themselves, without a copy; nothing writes to them. Those that TensorFlow cannot take as they are it copies when it first reads them. */
+export function lendMemory(tf: TensorFlow, variable: Variable, values: Float32Array): void {
+  const lent = tf.tensor(values, variable.shape)
+  variable.assign(lent)
+  lent.dispose()
+}
+
+/** Gives a variable memory of TensorFlow's own again, zero. */
+export function giveOwnMemory(tf: TensorFlow, variable: Variable): void {
+  const own = tf.fill(variable.shape, 0, 'float32')
+  variable.assign(own)
+  own.dispose()
+}
+
 /** An initializer whose zeros are TensorFlow's own memory from the start; those of tf.layers are a typed array until first used. */
 export function nativeZeros(tf: TensorFlow): ReturnType<TensorFlow['initializers']['zeros']> {
   const zeros = tf.initializers.zeros()

@@ -3,6 +3,7 @@ import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { NARROW_BYTES } from '@lockstep/shared/kernels/arena.js'
 import { slicesOf, type ParameterLayout } from '@lockstep/shared/parameters/layout.js'
+import type { WeightsMemory } from '../compute/weights-memory.js'
 import { NodeSender, type SendOutcome, type SummedNode } from './node-sender.js'
 import { SliceLink } from './slice-link.js'
 import { WeightsReceiver } from './weights-receiver.js'
@@ -26,14 +27,14 @@ export class Exchange {
   /**
    * @param addresses host:port of every slice, in parameter order
    * @param memory where the compute thread's accumulators lie
-   * @param vector the whole flat weights vector
+   * @param weights where the whole flat weights vector lies
    */
   constructor(
     identity: { readonly run: string; readonly term: number; readonly worker?: string },
     layout: ParameterLayout,
     addresses: readonly string[],
     memory: WasmMemory,
-    vector: SharedArrayBuffer,
+    weights: WeightsMemory,
     options: ExchangeOptions = {},
   ) {
     const slices = slicesOf(layout.size, addresses.length)
@@ -47,7 +48,12 @@ export class Exchange {
       options.spans ?? new SpanRecorder(0),
       options.narrow === true ? NARROW_BYTES : 4,
     )
-    this.weights = new WeightsReceiver(identity, slices, this.links, vector, options)
+    this.weights = new WeightsReceiver(identity, slices, this.links, weights, options)
+  }
+
+  /** Whether the averager reads what we lend it: it is on this machine, and bodies are what accumulators hold. */
+  get mayLend(): boolean {
+    return this.links.every((link) => link.sharesMemory)
   }
 
   get bytesAcknowledged(): number {

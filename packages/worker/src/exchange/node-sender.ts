@@ -3,6 +3,7 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { WasmMemory } from '@lockstep/shared/kernels/web-assembly.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 import type { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import type { SpanSubject } from '@lockstep/shared/trace/span.js'
 import { chunksOfSlice, type VectorChunk } from './node-chunks.js'
@@ -15,6 +16,8 @@ export interface SummedNode {
   /** Byte offset of the flat vector in `memory`. */
   readonly byteOffset: number
   readonly statistics: NodeStatistics
+  /** The file that the vector is, if it is lent: then it stays as it is until the step is over. */
+  readonly file?: SharedFile | undefined
 }
 
 /** `taken`: every chunk is where it belongs. `stale`: the step, term or run is over; the rest of the span is not needed. */
@@ -80,6 +83,13 @@ export class NodeSender {
       link.send({
         ...key,
         bytes,
+        lent: summed.file && {
+          path: summed.file.path,
+          inode: summed.file.inode,
+          offset: chunk.offset * this.elementBytes,
+          bytes,
+          lent: true,
+        },
         contribution: {
           run: this.identity.run,
           term: this.identity.term,

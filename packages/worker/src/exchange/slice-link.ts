@@ -5,6 +5,7 @@ import type { Acknowledgement__Output } from '@lockstep/shared/protocol/generate
 import type { AveragerClient } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
 import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { Outcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Outcome.js'
+import type { SharedBody } from '@lockstep/shared/protocol/generated/lockstep/v1/SharedBody.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
@@ -24,6 +25,8 @@ const EARLY_RETRY_MS = 50
 /** A chunk of a node to be sent; `body` stays untouched until the outcome is known. */
 export interface OutgoingChunk extends BookEntry {
   readonly contribution: Contribution
+  /** Where the body lies, if it may be read there until the step is over. */
+  readonly lent?: SharedBody | undefined
   readonly settle: (outcome: Outcome__Output) => void
   readonly fail: (error: Error) => void
 }
@@ -96,14 +99,15 @@ export class SliceLink {
     while (!this.mustDrain) {
       const chunk = this.book.take()
       if (chunk === undefined) return
-      this.mustDrain = !stream.write(this.outgoing(chunk.contribution))
+      this.mustDrain = !stream.write(this.outgoing(chunk))
     }
   }
 
   /** The message as it travels: with its body, or with the place where that lies. */
-  private outgoing(contribution: Contribution): Contribution {
+  private outgoing({ contribution, lent }: OutgoingChunk): Contribution {
     const { body } = contribution
     if (!this.sharesMemory || !(body instanceof Uint8Array) || body.length < SHARED_FROM_BYTES) return contribution
+    if (lent !== undefined) return { ...contribution, body: Buffer.alloc(0), shared: lent }
     this.ring ??= UploadRing.create(FLIGHT_BYTES, CHUNK_FLOATS * 4)
     const shared = this.ring?.place(body)
     return shared === undefined ? contribution : { ...contribution, body: Buffer.alloc(0), shared }

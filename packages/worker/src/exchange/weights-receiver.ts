@@ -5,17 +5,18 @@ import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/l
 import { MemoryFile, MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
+import { OWN_REGION, type WeightsMemory } from '../compute/weights-memory.js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import type { ExchangeOptions } from './exchange.js'
 import { chunkOf } from './node-chunks.js'
-import { PlainVector, WideningVector, type ReceivedVector } from './received-vector.js'
+import { PlainVector, VersionPlace, WideningVector, type ReceivedVector } from './received-vector.js'
 import type { SliceLink } from './slice-link.js'
 
 /** A slice that answers with nothing but errors for this long cannot be reached. */
 const RETRY: BackOffLimits = { firstMs: 50, mostMs: 1000, limitMs: 10_000 }
 
 /**
- * Receives weights versions straight into the one shared vector of the worker. One version at a time: asking for another
+ * Receives weights versions straight into the one weights' memory of the worker. One version at a time: asking for another
  * gives up what was under way. A version may be provisional; {@link forget} says that it never was.
  */
 export class WeightsReceiver {
@@ -30,10 +31,10 @@ export class WeightsReceiver {
     private readonly identity: { readonly run: string; readonly term: number },
     private readonly slices: readonly Slice[],
     private readonly links: readonly SliceLink[],
-    vector: SharedArrayBuffer,
+    weights: WeightsMemory,
     { shareMemory = true, narrow = false, spans = new SpanRecorder(0) }: ExchangeOptions = {},
   ) {
-    this.vector = narrow ? new WideningVector(vector) : new PlainVector(vector)
+    this.vector = narrow ? new WideningVector(weights) : new PlainVector(weights)
     this.sharing = new Sharing(shareMemory)
     this.spans = spans
   }
@@ -48,12 +49,14 @@ export class WeightsReceiver {
   }
 
   /**
-   * Resolves when the whole version is in the vector.
+   * Resolves when the whole version is there.
+   * @returns the region of the weights' memory that it is in
    * @throws TrainError NETWORK if a slice cannot be reached; INTERRUPTED if the version was forgotten or another was asked for
    */
-  async receive(version: number): Promise<void> {
+  async receive(version: number): Promise<number> {
     this.want(version)
     await this.fetch?.whole
+    return this.fetch?.region ?? OWN_REGION
   }
 
   /** The version never was, or the membership is over: what was received of it is not used. */
@@ -105,6 +108,12 @@ class Sharing {
 class WeightsFetch {
   failed = false
   readonly whole: Promise<void>
+  /** Where the version is. */
+  get region(): number {
+    return this.place.region
+  }
+
+  private readonly place: VersionPlace
   private readonly calls = new Set<ClientReadableStream<WeightsChunk__Output>>()
   private readonly timers = new Set<NodeJS.Timeout>()
   private missing: number
@@ -123,6 +132,7 @@ class WeightsFetch {
     private readonly received: (bytes: number) => void,
   ) {
     this.missing = slices.length
+    this.place = new VersionPlace(version, vector)
     this.whole = new Promise((resolve, reject) => {
       this.resolve = resolve
       this.reject = reject
@@ -167,11 +177,13 @@ class WeightsFetch {
       if (received.size === 0) startUs = this.spans.now()
       this.received(length)
       const { shared } = chunk
-      const filled = this.vector.fill(place, (part) => {
-        if (shared !== null) return this.sharing.reader.read(shared, part)
-        part.set(chunk.body)
-        return true
-      })
+      const filled =
+        shared === null
+          ? this.place.copy(place, (part) => {
+              part.set(chunk.body)
+              return true
+            })
+          : this.place.map(slice, place, shared) || this.place.copy(place, (part) => this.sharing.reader.read(shared, part))
       if (!filled) {
         this.sharing.refuse()
         call.cancel()

@@ -37,7 +37,7 @@ export interface SessionParts {
  */
 export async function work(parts: SessionParts, signal: AbortSignal): Promise<MembershipEnd | undefined> {
   const { membership, welcome, admitted, preparation, log, joined } = parts
-  const { recipe, layout, compute, vector, slots, training, evaluation } = preparation
+  const { recipe, layout, compute, weights, slots, training, evaluation } = preparation
   const identity = { run: welcome.run, term: welcome.term, worker: welcome.worker }
   const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
   const reporter = reporterOf(parts)
@@ -45,7 +45,7 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const { sharedMemory, precision } = recipe.run.exchange
   const narrow = precision === 'bfloat16'
   const options = { shareMemory: sharedMemory === 'auto', narrow, spans }
-  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, vector, options)
+  const exchange = new Exchange(identity, layout, slicesAt, compute.memory, weights, options)
   const { global, micro, leaf } = recipe.batch
   const loop = new SpanLoop({
     term: welcome.term,
@@ -58,6 +58,9 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   })
   // comes before whatever the compute thread is asked next; if that thread is gone, the work will tell
   if (narrow) compute.forgetResidual().catch(() => undefined)
+  // the averager may still read what was lent to it in a membership before this one
+  const lent = slots.takeBack()
+  if (lent.length > 0) compute.renew(lent).catch(() => undefined)
   membership.onNotice((kind, message) => {
     if (message.clockReading) reporter.answered(message.clockReading.sentUs, message.clockReading.receivedUs)
     else if (kind === 'flushTrace') reporter.report(true)

@@ -91,6 +91,7 @@ export class SpanLoop {
   /** Weights `version` are final: work for older ones is over. */
   onCommitted(version: number): void {
     this.committed = Math.max(this.committed, version)
+    this.options.slots.takeBack(this.committed)
     this.onFinal()
     const { inHand } = this
     if (inHand !== undefined && inHand.version < this.committed) this.abandon(inHand, 'the step is over')
@@ -100,6 +101,7 @@ export class SpanLoop {
   onDropped(version: number, drops: number): void {
     if (drops <= this.drops) return // a job has said so, and what came since is of the version made anew
     this.drops = drops
+    this.options.slots.takeBack(version)
     this.options.exchange.weights.forget(version)
     if (this.engineVersion === version) this.engineVersion = undefined
     if (this.inHand?.version === version) this.abandon(this.inHand, 'its weights were dropped')
@@ -158,6 +160,7 @@ export class SpanLoop {
   private forgetDropped({ drops = 0 }: Job): void {
     if (drops <= this.drops) return
     this.drops = drops
+    this.options.slots.takeBack()
     this.options.exchange.weights.forgetAll()
   }
 
@@ -178,6 +181,7 @@ export class SpanLoop {
         ...{ batch, leaves, compute, slots },
         take: async (position) => await training.take(position),
         send: async (node) => await exchange.send(node),
+        mayLend: () => !narrow && exchange.mayLend,
         narrow: narrow ? async (slot) => await compute.narrow(slot) : undefined,
         wait: async (name, what) => await this.spans.time({ ...JOB, kind: 'wait', name, step }, what),
         leafFinished: () => {
@@ -258,8 +262,8 @@ export class SpanLoop {
     const startMs = performance.now()
     this.engineVersion = undefined
     const { exchange, compute } = this.options
-    await this.wait('wait for weights', version, () => orAborted(exchange.weights.receive(version), signal))
-    await this.wait('wait for computing', version, () => compute.setWeights())
+    const region = await this.wait('wait for weights', version, () => orAborted(exchange.weights.receive(version), signal))
+    await this.wait('wait for computing', version, () => compute.setWeights(region))
     if (!signal.aborted) this.engineVersion = version
     return (performance.now() - startMs) / 1000
   }

@@ -9,6 +9,7 @@ import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ComputeClient } from '../compute/compute-client.js'
 import type { MicroBatch } from '../compute/compute-messages.js'
+import { OWN_REGION, WeightsMemory } from '../compute/weights-memory.js'
 import { positionOf } from '../loader/span-batches.js'
 import { setComputeThreads } from '../membership/environment.js'
 import { SlotPool } from './slot-pool.js'
@@ -94,8 +95,8 @@ describe('SpanWork on the compute thread', () => {
 
   beforeAll(async () => {
     setComputeThreads(1)
-    const weights = new SharedArrayBuffer(layout.size * 4)
-    const flat = new Float32Array(weights)
+    const weights = WeightsMemory.create(layout.size)
+    const flat = weights.view(OWN_REGION)
     layout.entries.forEach((entry, index) => {
       initializeParameter(
         network,
@@ -106,8 +107,8 @@ describe('SpanWork on the compute thread', () => {
         flat.subarray(entry.offset, entry.offset + entry.size),
       )
     })
-    compute = await ComputeClient.start({ recipe, classes: CLASSES, weights })
-    await compute.setWeights()
+    compute = await ComputeClient.start({ recipe, classes: CLASSES, weights: weights.memory })
+    await compute.setWeights(OWN_REGION)
     const slot = await slots.take(100)
     for (let leaf = 0; leaf < LEAVES; leaf++) {
       const micro: Node[] = []

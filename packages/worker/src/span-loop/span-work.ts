@@ -2,6 +2,7 @@ import { invariant } from '@lockstep/shared/errors/train-error.js'
 import type { SpanJob } from '@lockstep/shared/protocol/jobs.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import type { SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 import type { ComputeClient } from '../compute/compute-client.js'
 import type { MicroBatch } from '../compute/compute-messages.js'
 import type { SendOutcome, SummedNode } from '../exchange/node-sender.js'
@@ -27,6 +28,8 @@ export interface SpanTools {
   readonly slots: SlotPool
   readonly take: (position: number) => Promise<MicroBatch>
   readonly send: (node: SummedNode) => Promise<SendOutcome>
+  /** Whether who gets a node reads it where it lies. Left out: it does not. */
+  readonly mayLend?: () => boolean
   /** Rounds an accumulator to what travels, in its place; left out where float32 does. */
   readonly narrow?: ((slot: number) => Promise<number>) | undefined
   /** Awaits, and tells what for. Left out: nobody wants to know. */
@@ -53,6 +56,7 @@ const MOST_UNDER_WAY = 2
 interface Accumulator {
   readonly slot: number
   byteOffset: number
+  file: SharedFile | undefined
   /** Complete in the order of the replies. */
   statistics: NodeStatistics | undefined
   /** The tree node it holds; undefined within a leaf. */
@@ -176,6 +180,7 @@ export class SpanWork {
       compute.gradient(input, accumulator.slot, instruction.mode).then((reply) => {
         this.computed(reply.seconds)
         accumulator.byteOffset = reply.byteOffset
+        accumulator.file = reply.file
         const { statistics } = accumulator
         accumulator.statistics = statistics === undefined ? reply.statistics : addStatistics(statistics, reply.statistics)
         if (instruction.leafFinished) this.tools.leafFinished()
@@ -214,19 +219,24 @@ export class SpanWork {
     const narrowed = this.tools.narrow?.(accumulator.slot)
     if (narrowed !== undefined) this.track(narrowed.then(this.computed))
     const computed = this.underWay
+    const { slots } = this.tools
     const work = async (): Promise<void> => {
+      let file: SharedFile | undefined
       try {
         await Promise.all(computed)
         if (this.isAbandoned) return
         const { byteOffset, statistics } = accumulator
         invariant(statistics !== undefined, 'a node has statistics')
-        const outcome = await this.tools.send({ step: this.job.step, node: instruction.node, byteOffset, statistics })
+        if (slots.mayLend && this.tools.mayLend?.() === true) file = accumulator.file
+        // before it travels: what is sent meanwhile must see it
+        if (file !== undefined) slots.lend(accumulator.slot, this.job.step)
+        const outcome = await this.tools.send({ step: this.job.step, node: instruction.node, byteOffset, statistics, file })
         if (outcome === 'stale') this.stale = true
         else this.sentLeaves += instruction.node.count
       } catch (error) {
         this.failure ??= error instanceof Error ? error : new Error(String(error))
       } finally {
-        this.tools.slots.give(accumulator.slot)
+        if (file === undefined) slots.give(accumulator.slot)
       }
     }
     this.sending.push(work())
@@ -235,7 +245,7 @@ export class SpanWork {
   private async accumulator(number: number, limit: number): Promise<Accumulator> {
     let accumulator = this.accumulators.get(number)
     if (accumulator === undefined) {
-      accumulator = { slot: await this.tools.slots.take(limit), byteOffset: 0, statistics: undefined, node: undefined }
+      accumulator = { slot: await this.tools.slots.take(limit), byteOffset: 0, file: undefined, statistics: undefined, node: undefined }
       this.accumulators.set(number, accumulator)
       this.nextAccumulator = Math.max(this.nextAccumulator, number + 1)
     }

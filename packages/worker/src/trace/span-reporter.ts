@@ -52,6 +52,7 @@ export class SpanReporter {
       add: 'add nodes',
       setWeights: 'set weights',
       narrow: 'round to bfloat16',
+      renew: 'take other memory',
       probe: 'probe',
     }
     const name = kind in names ? names[kind as keyof typeof names] : 'forward pass'
