@@ -15,7 +15,9 @@ if (process.argv[process.argv.indexOf('--name') + 1] === name) {
     const { contribution } = chunk
     const isTheNode = chunk.step === Number(step) && chunk.firstLeaf === Number(first) && chunk.leafCount === Number(leaves)
     const isTheOne = isTheNode && chunk.chunk === 0
-    honest.call(this, isTheOne ? { ...chunk, contribution: { ...contribution, body: flipped(contribution.body) } } : chunk)
+    // what is lent is read where it lies, and would be the truth
+    const spoiled = { ...chunk, lent: undefined, contribution: { ...contribution, body: flipped(contribution.body) } }
+    honest.call(this, isTheOne ? spoiled : chunk)
   }
   Reflect.set(SliceLink.prototype, 'send', lie)
 }

@@ -334,6 +334,59 @@ describe('Engine.setWeights', () => {
   })
 })
 
+describe('Engine.lendWeights', () => {
+  it('computes the same bits from the vector itself, writes nothing to it, and has memory of its own again when weights are set', async () => {
+    const network = smallVgg()
+    const batch = batchOf(network, 4)
+    await withEngine(network, (engine) => {
+      const { size } = layoutOf(network)
+      // an entry that begins where TensorFlow takes no memory of others is in it too
+      for (const shift of [0, 3]) {
+        const own = weightsOf(network)
+        engine.setWeights(own)
+        const expected = gradientOf(engine, network, batch)
+        const flat = new Float32Array(new SharedArrayBuffer((size + 16) * 4), shift * 4, size)
+        flat.set(own)
+        engine.lendWeights(flat)
+        expect(gradientOf(engine, network, batch)).toEqual(expected)
+        expect(Buffer.from(flat.slice().buffer).equals(Buffer.from(own.buffer))).toBe(true)
+        const tensors = engine.tensors()
+        engine.lendWeights(flat)
+        expect(engine.tensors()).toBe(tensors)
+        engine.setWeights(own)
+        flat.fill(Number.NaN)
+        expect(gradientOf(engine, network, batch)).toEqual(expected)
+        expect(engine.tensors()).toBe(tensors)
+      }
+    })
+  })
+})
+
+describe('Engine.gradient into a vector', () => {
+  it('writes what the sink would have been given, bit for bit', async () => {
+    const network = smallVgg()
+    const batch = batchOf(network, 4)
+    await withEngine(network, (engine) => {
+      engine.setWeights(weightsOf(network))
+      const { entries, size } = layoutOf(network)
+      const expected = new Float32Array(size)
+      engine.gradient(batch, (entry, values) => {
+        expected.set(values, entry.offset)
+      })
+      const tensors = engine.tensors()
+      for (const shift of [0, 3]) {
+        const into = new Float32Array(new SharedArrayBuffer((size + 16) * 4), shift * 4, size).fill(Number.NaN)
+        const told: string[] = []
+        engine.gradient(batch, ({ name }) => told.push(name), into)
+        expect(Buffer.from(into.slice().buffer).equals(Buffer.from(expected.buffer))).toBe(true)
+        expect(told).toEqual([])
+      }
+      expect(entries.length).toBeGreaterThan(0)
+      expect(engine.tensors()).toBe(tensors)
+    })
+  })
+})
+
 describe('Engine.evaluate and Engine.predict', () => {
   it.each([FLATTENED, RESIDUAL, GROUPED, BRANCHED])('agree with the reference in float64, padding left out: $name', async (network) => {
     await withEngine(network, (engine) => {
