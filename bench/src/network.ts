@@ -65,7 +65,13 @@ const ratiosOf = (rounds: readonly Round[], way: number): number[] =>
 function report(rounds: readonly Round[]): void {
   for (const way of WAYS.keys()) {
     const speed = column(rounds, way, ({ ms }) => (MEGABYTES_A_DIRECTION / ms) * 1000)
-    console.log(`  ${nameOf(way)}: ${line(column(rounds, way, ({ ms }) => ms), 'ms', 0)}, ${line(speed, 'MB/s each direction', 0)}`)
+    console.log(
+      `  ${nameOf(way)}: ${line(
+        column(rounds, way, ({ ms }) => ms),
+        'ms',
+        0,
+      )}, ${line(speed, 'MB/s each direction', 0)}`,
+    )
     const own = column(rounds, way, ({ ownCpuSeconds }) => ownCpuSeconds)
     const relay = column(rounds, way, ({ relayCpuSeconds }) => relayCpuSeconds)
     console.log(`         CPU: averager and workers ${line(own, 's', 2)}, relay ${line(relay, 's', 2)}`)
@@ -85,13 +91,14 @@ function reportMemory(before: readonly ProcessMemory[], after: readonly ProcessM
 
 /** @returns whether every way is fast enough */
 function conclude(kept: readonly Round[]): boolean {
-  return WAYS.every(({ roundTripMs, atLeast }, way) => {
+  const verdicts = [...WAYS.entries()].map(([way, { roundTripMs, atLeast }]) => {
     if (atLeast === undefined) return true
     const ratio = summaryOf(ratiosOf(kept, way)).median
     const verdict = Number.isNaN(ratio) ? 'cannot be told: every round was disturbed; stop what else runs here' : `${ratio.toFixed(3)} ×`
     console.log(`  ${String(roundTripMs)} ms beside 0 ms: ${verdict} (at least ${String(atLeast)} wanted)`)
     return ratio >= atLeast
   })
+  return verdicts.every(Boolean)
 }
 
 const limit = MEGABYTES_PER_SECOND === 0 ? 'no limit' : `${String(MEGABYTES_PER_SECOND)} MB/s a worker and direction`
@@ -104,6 +111,8 @@ const setting = await ExchangeSetting.start({
   roundTripsMs: WAYS.map(({ roundTripMs }) => roundTripMs),
 })
 try {
+  for (const [way, { roundTripMs }] of WAYS.entries())
+    console.log(`  relay of ${nameOf(way)}: one byte there and back takes ${(await setting.echoMs(roundTripMs)).toFixed(2)} ms`)
   for (let round = 1; round <= WARM_UP_ROUNDS; round++) for (const way of WAYS.keys()) await setting.step(way)
   await setting.forgetPeaks()
   const before = await setting.memory()
@@ -116,7 +125,7 @@ try {
   await setting.compareWeights()
   const after = await setting.memory()
   console.log(`  ${String(kept.length)} of ${String(all.length)} rounds kept; a round in which a sample was disturbed is set aside`)
-  report(kept)
+  if (kept.length > 0) report(kept)
   if (kept.length < all.length) {
     console.log('  of all rounds, the disturbed ones too:')
     report(all)

@@ -41,7 +41,7 @@ describe('DelayLine', () => {
     line.put(piece(3), 0)
     expect(line.isFull).toBe(true)
     line.take(10)
-    expect([line.isFull, line.heldBytes]).toEqual([false, 2000])
+    expect([line.isFull, line.heldBytes, line.mostHeldBytes]).toEqual([false, 2000, 3000])
   })
 
   it('keeps the order over thousands of pieces', () => {

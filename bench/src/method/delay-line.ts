@@ -21,6 +21,7 @@ export class DelayLine {
   #held: Held[] = []
   #next = 0
   #heldBytes = 0
+  #mostHeldBytes = 0
   /** When the rate allows the next piece to enter. */
   #freeMs = 0
 
@@ -31,6 +32,11 @@ export class DelayLine {
 
   get heldBytes(): number {
     return this.#heldBytes
+  }
+
+  /** The most that was ever on the way at once. */
+  get mostHeldBytes(): number {
+    return this.#mostHeldBytes
   }
 
   get isFull(): boolean {
@@ -47,6 +53,7 @@ export class DelayLine {
     this.#freeMs = Math.max(this.#freeMs, nowMs) + (data.length / bytesPerSecond) * 1000
     this.#held.push({ data, dueMs: this.#freeMs + delayMs })
     this.#heldBytes += data.length
+    this.#mostHeldBytes = Math.max(this.#mostHeldBytes, this.#heldBytes)
   }
 
   /** Takes the oldest piece, if it has arrived. */

@@ -25,8 +25,13 @@ const SLACK_BYTES = 2 * 1024 * 1024
 export class DelayRelay {
   readonly #server: net.Server
   readonly #sockets = new Set<net.Socket>()
+  readonly #lines: DelayLine[] = []
 
-  private constructor(server: net.Server) {
+  private constructor(
+    server: net.Server,
+    /** From so much held a direction of a connection does not read. */
+    readonly capacityBytes: number,
+  ) {
     this.#server = server
   }
 
@@ -37,10 +42,10 @@ export class DelayRelay {
     const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (near) => {
       const far = net.connect({ host, port, noDelay: true, allowHalfOpen: true })
       relay.#keep(near, far)
-      carry(near, far, { delayMs, bytesPerSecond, capacityBytes })
-      carry(far, near, { delayMs, bytesPerSecond, capacityBytes })
+      relay.#carry(near, far, { delayMs, bytesPerSecond, capacityBytes })
+      relay.#carry(far, near, { delayMs, bytesPerSecond, capacityBytes })
     })
-    const relay = new DelayRelay(server)
+    const relay = new DelayRelay(server, capacityBytes)
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     return relay
@@ -50,14 +55,23 @@ export class DelayRelay {
     return (this.#server.address() as net.AddressInfo).port
   }
 
+  /** The most that a direction of a connection ever held. */
+  get mostHeldBytes(): number {
+    return Math.max(0, ...this.#lines.map((line) => line.mostHeldBytes))
+  }
+
+  #carry(from: net.Socket, to: net.Socket, options: DelayLineOptions): void {
+    const line = new DelayLine(options)
+    this.#lines.push(line)
+    carry(from, to, line)
+  }
+
   #keep(near: net.Socket, far: net.Socket): void {
     for (const socket of [near, far]) {
       this.#sockets.add(socket)
       socket.on('error', () => undefined)
       socket.on('close', () => {
         this.#sockets.delete(socket)
-        near.destroy()
-        far.destroy()
       })
     }
   }
@@ -69,8 +83,7 @@ export class DelayRelay {
 }
 
 /** One direction of a connection. */
-function carry(from: net.Socket, to: net.Socket, options: DelayLineOptions): void {
-  const line = new DelayLine(options)
+function carry(from: net.Socket, to: net.Socket, line: DelayLine): void {
   let [ended, mustDrain] = [false, false]
   let timer: NodeJS.Timeout | undefined
   const deliver = (): void => {
@@ -102,7 +115,12 @@ function carry(from: net.Socket, to: net.Socket, options: DelayLineOptions): voi
     mustDrain = false
     if (timer === undefined) deliver()
   })
+  // an end that broke breaks the other; one that ended in peace leaves it what is still on the way
+  from.on('close', () => {
+    if (!ended) to.destroy()
+  })
   to.on('close', () => {
     clearTimeout(timer)
+    if (!to.writableFinished) from.destroy()
   })
 }

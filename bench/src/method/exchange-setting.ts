@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { Averager } from '@lockstep/averager/averager.js'
 import { readInstant, windowBetween } from '@lockstep/cli/measurement/foreign-load.js'
 import { cpuSecondsOf, readMemory, readTree, resetPeak } from '@lockstep/cli/measurement/process-readings.js'
+import { echoMs, echoServer } from './echo-time.js'
 import { EXCHANGE_RUN, flatLayout } from './exchanged-vector.js'
 import { LineProcess } from './line-process.js'
 
@@ -50,12 +52,14 @@ export class ExchangeSetting {
   readonly #relays: LineProcess
   readonly #workers: readonly LineProcess[]
   readonly #floats: number
+  readonly #megabytesPerSecond: number
   #version = 0
 
-  private constructor(averager: Averager, floats: number) {
+  private constructor(averager: Averager, { floats, megabytesPerSecond }: ExchangeSettingOptions) {
     const program = (name: string): string => fileURLToPath(new URL(`../processes/${name}.js`, import.meta.url))
     this.#averager = averager
     this.#floats = floats
+    this.#megabytesPerSecond = megabytesPerSecond
     this.#relays = new LineProcess(process.execPath, [program('delay-relay')], {})
     this.#workers = Array.from(
       { length: WORKERS },
@@ -63,7 +67,8 @@ export class ExchangeSetting {
     )
   }
 
-  static async start({ floats, slices, roundTripsMs, megabytesPerSecond }: ExchangeSettingOptions): Promise<ExchangeSetting> {
+  static async start(options: ExchangeSettingOptions): Promise<ExchangeSetting> {
+    const { floats, slices, roundTripsMs } = options
     const averager = await Averager.start({
       ...EXCHANGE_RUN,
       ...{ layout: flatLayout(floats), leaves: WORKERS, microBatches: WORKERS, optimizer: OPTIMIZER, slices },
@@ -75,9 +80,9 @@ export class ExchangeSetting {
       Float32Array.from({ length: floats }, (_, index) => (index % 13) - 6),
     )
     await averager.open(0)
-    const setting = new ExchangeSetting(averager, floats)
+    const setting = new ExchangeSetting(averager, options)
     try {
-      for (const roundTripMs of roundTripsMs) await setting.#connect(roundTripMs, megabytesPerSecond)
+      for (const roundTripMs of roundTripsMs) await setting.#connect(roundTripMs)
       return setting
     } catch (error) {
       await setting.close()
@@ -86,13 +91,25 @@ export class ExchangeSetting {
   }
 
   /** Every worker gets one more exchange, by relays of this delay. */
-  async #connect(roundTripMs: number, megabytesPerSecond: number): Promise<void> {
+  async #connect(roundTripMs: number): Promise<void> {
     const addresses: string[] = []
-    for (const address of this.#averager.addresses) {
-      const port = await this.#relays.ask(`${address} ${String(roundTripMs)} ${String(megabytesPerSecond)}`)
-      addresses.push(`127.0.0.1:${port}`)
-    }
+    for (const address of this.#averager.addresses) addresses.push(`127.0.0.1:${await this.#relayTo(address, roundTripMs)}`)
     for (const worker of this.#workers) await worker.ask(`connect ${addresses.join(',')}`)
+  }
+
+  /** @returns the port of a new relay */
+  async #relayTo(address: string, roundTripMs: number): Promise<string> {
+    return await this.#relays.ask(`${address} ${String(roundTripMs)} ${String(this.#megabytesPerSecond)}`)
+  }
+
+  /** The round trip of a byte by a relay of this delay, when nothing else goes by it. */
+  async echoMs(roundTripMs: number): Promise<number> {
+    const server = await echoServer()
+    try {
+      return await echoMs(Number(await this.#relayTo(`127.0.0.1:${String((server.address() as AddressInfo).port)}`, roundTripMs)))
+    } finally {
+      server.close()
+    }
   }
 
   /** One step: gradients out, averaged, applied, new weights in, both directions at once, committed. @param way index of its delay */
