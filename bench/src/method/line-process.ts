@@ -22,6 +22,11 @@ export class LineProcess {
     child.stdin.on('error', () => undefined)
   }
 
+  /** NaN where it could not be started. */
+  get pid(): number {
+    return this.#child.pid ?? Number.NaN
+  }
+
   /** @throws Error with the end of what the child wrote to stderr, when it ends instead of answering */
   async ask(question: string): Promise<string> {
     const abort = new AbortController()

@@ -1,5 +1,6 @@
 import { ChannelCredentials, Server, ServerCredentials, logVerbosity, setLogVerbosity, type ChannelOptions } from '@grpc/grpc-js'
 import { TrainError } from '../errors/train-error.js'
+import { RECEIVE_WINDOW_BYTES, widenReceiveWindow } from './receive-window.js'
 
 /**
  * Every gRPC endpoint, server or client, is made here: the one place for message limits, windows and, one day, TLS.
@@ -7,8 +8,6 @@ import { TrainError } from '../errors/train-error.js'
 
 /** Larger than any chunk with its envelope; a message beyond it is a mistake of ours. */
 const MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
-/** A reader that keeps up needs no more; at a round trip of 2 ms 64 KiB would hold a stream to 30 MB/s. */
-const WINDOW_BYTES = 4 * 1024 * 1024
 
 // what the library would print to the terminal reaches people as our own errors, with a remedy
 setLogVerbosity(logVerbosity.NONE)
@@ -16,7 +15,8 @@ setLogVerbosity(logVerbosity.NONE)
 const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT_BYTES,
   'grpc.max_send_message_length': MESSAGE_LIMIT_BYTES,
-  'grpc-node.flow_control_window': WINDOW_BYTES,
+  // of clients; what servers receive with is set in `bind`
+  'grpc-node.flow_control_window': RECEIVE_WINDOW_BYTES,
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
   'grpc.keepalive_permit_without_calls': 1,
@@ -42,7 +42,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Binds a server. Without TLS only loopback is allowed unless `insecureNetwork` was said.
+ * Binds a server, once, and gives its connections their receive window. Without TLS only loopback is allowed unless `insecureNetwork` was said.
  * @returns the port, chosen by the system if 0 was asked for
  * @throws TrainError NETWORK (not loopback), PORT_TAKEN
  */
@@ -56,15 +56,22 @@ export async function bind(server: Server, host: string, port: number, insecureN
   const address = host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`
   return await new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound)
-      else
-        reject(
-          new TrainError(
-            'PORT_TAKEN',
-            `cannot listen on ${address}: the port is taken or not allowed; choose another with --listen HOST:PORT, port 0 for any free one`,
-            { cause: error },
-          ),
-        )
+      try {
+        if (error !== null) throw portTaken(address, error)
+        // here, and not after an `await`: no connection can have come yet
+        widenReceiveWindow(server, RECEIVE_WINDOW_BYTES)
+        resolve(bound)
+      } catch (reason) {
+        reject(reason instanceof Error ? reason : new Error(String(reason)))
+      }
     })
   })
+}
+
+function portTaken(address: string, cause: Error): TrainError {
+  return new TrainError(
+    'PORT_TAKEN',
+    `cannot listen on ${address}: the port is taken or not allowed; choose another with --listen HOST:PORT, port 0 for any free one`,
+    { cause },
+  )
 }
