@@ -1,29 +1,28 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { cpus, loadavg, tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { readInstant, windowBetween, type Instant, type Window } from '@lockstep/cli/measurement/foreign-load.js'
-import { summaryOf } from '@lockstep/cli/measurement/statistics.js'
-import { TrainingProcess } from '@lockstep/cli/measurement/training-process.js'
+import type { Window } from '@lockstep/cli/measurement/foreign-load.js'
 import { recipeSchema, type Recipe } from '@lockstep/shared/recipe/schema.js'
 import { drawDataSet } from './method/drawn-data-set.js'
+import { quietRounds, reportMedian, reportVerdict, type Entrant } from './method/quiet-rounds.js'
+import { coresFor, timeTraining, type TimedSteps } from './method/timed-training.js'
 
 /**
- * How much faster two processors are than one: VGG-A at full width, 112 px, global batch 128; coordinator, averager, queue and workers
- * all confined to one core with one worker, then to two with two, in turn. `npm run bench -- scaling [ROUNDS [WIDTH]]`.
+ * How much faster two workers are than one: VGG-A, 112 px, 32 images a worker, so that the global batch grows with them; coordinator,
+ * averager, queue and workers all confined to as many cores as there are workers, in turn. `npm run bench -- scaling [ROUNDS [WIDTH]]`.
  */
 
-const [roundsText = '4', widthText = '1'] = process.argv.slice(2)
-const ROUNDS = Number(roundsText)
+const [roundsText = '5', widthText = '1'] = process.argv.slice(2)
 const WIDTH = Number(widthText)
-/** Rounds in all, at most, for those that are set aside. */
-const MOST_ROUNDS_FACTOR = 2
 const INPUT_SIZE = 112
 const CLASSES = 1000
-const [GLOBAL_BATCH, MICRO_BATCH] = [128, 16]
-/** The first ones meet fresh memory and unknown speeds. */
-const WARM_UP_STEPS = 2
-const STEPS = 3
-const AT_LEAST = 1.8
+const IMAGES_A_WORKER = 32
+const MICRO_BATCH = 16
+const TIMED: TimedSteps = { warmUpSteps: 2, steps: 6 }
+/** Images a second, of so many times one worker's. */
+const SPEED_AT_LEAST = 0.97
+/** Processor time of an image, beside one worker's. */
+const CPU_AT_MOST = 1.03
 
 function recipeOf(pictures: string, workers: number): Recipe {
   return recipeSchema.parse({
@@ -33,7 +32,7 @@ function recipeOf(pictures: string, workers: number): Recipe {
       ...{ train: pictures, validation: pictures },
       augment: { shortSide: INPUT_SIZE + 16, crop: 'random', flip: true, colorShift: 0.1 },
     },
-    batch: { global: GLOBAL_BATCH, micro: MICRO_BATCH },
+    batch: { global: IMAGES_A_WORKER * workers, micro: MICRO_BATCH },
     // It is stopped before: an evaluation at the end would only take time.
     steps: 1000,
     evaluation: { everySteps: 1000 },
@@ -47,78 +46,52 @@ interface Sample extends Window {
   readonly cpuMsPerImage: number
 }
 
-/** One training, from its start; measured between the ends of two of its steps. */
 async function sampleOf(pictures: string, base: string, cores: readonly number[]): Promise<Sample> {
-  const training = await TrainingProcess.start(recipeOf(pictures, cores.length), base, cores)
-  const instants: Instant[] = []
-  try {
-    for await (const event of training.events()) {
-      if (event.type !== 'step') continue
-      if (event.step === WARM_UP_STEPS || event.step === WARM_UP_STEPS + STEPS) instants.push(await readInstant())
-      if (event.step === WARM_UP_STEPS + STEPS) void training.stop()
-    }
-  } finally {
-    await training.stop()
-    await rm(base, { recursive: true, force: true })
-  }
-  const [first, last] = instants
-  if (first === undefined || last === undefined) throw new Error('the training ended before it could be measured')
-  const window = windowBetween(first, last)
-  const images = STEPS * GLOBAL_BATCH
+  const window = await timeTraining(recipeOf(pictures, cores.length), base, cores, TIMED)
+  const images = TIMED.steps * IMAGES_A_WORKER * cores.length
   return { ...window, imagesPerSecond: images / window.seconds, cpuMsPerImage: (window.ownSeconds / images) * 1000 }
 }
 
-const shown = ({ imagesPerSecond, cpuMsPerImage, steal, foreign, disturbed }: Sample): string =>
-  `${imagesPerSecond.toFixed(2)} images/s, ${cpuMsPerImage.toFixed(1)} CPU ms an image` +
-  ` (stolen ${(steal * 100).toFixed(1)} %, others ${(foreign * 100).toFixed(1)} %${disturbed ? ', disturbed' : ''})`
+const words = ({ imagesPerSecond, cpuMsPerImage }: Sample): string =>
+  `${imagesPerSecond.toFixed(2)} images/s, ${cpuMsPerImage.toFixed(1)} CPU ms an image`
 
-function report(name: string, values: readonly number[], unit: string, digits: number): number {
-  const { median, spread } = summaryOf(values)
-  const [lower, upper] = spread.map((value) => value.toFixed(digits))
-  console.log(`  ${name.padEnd(20)} median ${median.toFixed(digits)} ${unit}, quartiles ${lower ?? '–'} … ${upper ?? '–'}`)
-  return median
+/** @returns whether two are fast enough and an image costs little more */
+function conclude(kept: readonly (readonly Sample[])[]): boolean {
+  const column = (index: 0 | 1, key: 'imagesPerSecond' | 'cpuMsPerImage'): number[] => kept.flatMap((round) => round[index]?.[key] ?? [])
+  const within = (key: 'imagesPerSecond' | 'cpuMsPerImage', workers: number): number[] =>
+    kept.map(([one, two]) => (two?.[key] ?? Number.NaN) / ((one?.[key] ?? Number.NaN) * workers))
+  const one = reportMedian('one worker', column(0, 'imagesPerSecond'), 'images/s', 2)
+  const two = reportMedian('two workers', column(1, 'imagesPerSecond'), 'images/s', 2)
+  const oneCpu = reportMedian('one worker, CPU', column(0, 'cpuMsPerImage'), 'ms an image', 1)
+  const twoCpu = reportMedian('two workers, CPU', column(1, 'cpuMsPerImage'), 'ms an image', 1)
+  reportMedian('efficiency within rounds', within('imagesPerSecond', 2), '×', 3)
+  reportMedian('CPU within rounds', within('cpuMsPerImage', 1), '×', 3)
+  return [
+    reportVerdict('images/s of two beside twice one', two / (2 * one), '×', 3, { atLeast: SPEED_AT_LEAST }),
+    reportVerdict('CPU of an image, two beside one', twoCpu / oneCpu, '×', 3, { atMost: CPU_AT_MOST }),
+  ].every(Boolean)
 }
 
-/** @returns whether the ratio is large enough */
-function conclude(kept: readonly (readonly [Sample, Sample])[], run: number): boolean {
-  console.log(`  ${String(kept.length)} of ${String(run)} rounds kept; a round in which either sample was disturbed is set aside`)
-  const column = (index: 0 | 1, key: 'imagesPerSecond' | 'cpuMsPerImage'): number[] => kept.map((round) => round[index][key])
-  const one = report('one core', column(0, 'imagesPerSecond'), 'images/s', 2)
-  const two = report('two cores', column(1, 'imagesPerSecond'), 'images/s', 2)
-  report('one core, CPU', column(0, 'cpuMsPerImage'), 'ms an image', 1)
-  report('two cores, CPU', column(1, 'cpuMsPerImage'), 'ms an image', 1)
-  report(
-    'ratio within rounds',
-    kept.map(([alone, both]) => both.imagesPerSecond / alone.imagesPerSecond),
-    '×',
-    3,
-  )
-  const ratio = two / one
-  const verdict = Number.isNaN(ratio) ? 'cannot be told: every round was disturbed; stop what else runs here' : `${ratio.toFixed(3)} ×`
-  console.log(`  two cores beside one: ${verdict} (at least ${String(AT_LEAST)} wanted)`)
-  return ratio >= AT_LEAST
-}
-
-if (cpus().length < 2) throw new Error('this measurement needs two processors')
+const cores = await coresFor(2)
 const base = await mkdtemp(join(tmpdir(), 'lockstep-scaling-'))
 try {
   const pictures = join(base, 'pictures')
   await drawDataSet(pictures, { classes: CLASSES, perClass: 1, side: INPUT_SIZE + 16 })
   console.log(
-    `vgg-a, width ${String(WIDTH)}, ${String(INPUT_SIZE)} px, global batch ${String(GLOBAL_BATCH)}; load ${(loadavg()[0] ?? 0).toFixed(1)}`,
+    `vgg-a, width ${String(WIDTH)}, ${String(INPUT_SIZE)} px, ${String(IMAGES_A_WORKER)} images a worker, ${String(TIMED.steps)} steps a sample;` +
+      ` load ${(loadavg()[0] ?? 0).toFixed(1)}`,
   )
-  const kept: (readonly [Sample, Sample])[] = []
-  let run = 0
-  while (kept.length < ROUNDS && run < ROUNDS * MOST_ROUNDS_FACTOR) {
-    run += 1
-    // Each core in turn is the one: they need not be alike.
-    const alone = await sampleOf(pictures, join(base, 'one'), [run % 2])
-    console.log(`  round ${String(run)}, one core:  ${shown(alone)}`)
-    const both = await sampleOf(pictures, join(base, 'two'), [0, 1])
-    console.log(`  round ${String(run)}, two cores: ${shown(both)}; ratio ${(both.imagesPerSecond / alone.imagesPerSecond).toFixed(3)}`)
-    if (!alone.disturbed && !both.disturbed) kept.push([alone, both])
-  }
-  process.exitCode = conclude(kept, run) ? 0 : 1
+  const entrants: Entrant<Sample>[] = [
+    // each core in turn is the one: they need not be alike
+    {
+      name: 'one worker',
+      words,
+      sample: async (round) => await sampleOf(pictures, join(base, 'one'), cores.slice(round % 2, (round % 2) + 1)),
+    },
+    { name: 'two workers', words, sample: async () => await sampleOf(pictures, join(base, 'two'), cores) },
+  ]
+  const { kept } = await quietRounds(entrants, Number(roundsText))
+  process.exitCode = conclude(kept) ? 0 : 1
 } finally {
   await rm(base, { recursive: true, force: true })
 }

@@ -1,6 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TraceEvent } from '@lockstep/coordinator/trace/trace-events.js'
 import { slicesOf } from '@lockstep/shared/parameters/layout.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drawFolder } from './support/picture-folder.js'
@@ -35,6 +36,20 @@ function proof(trained: Trained): unknown {
     end: trained.summary.stateDigest,
     weights: trained.summary.weightsDigest,
     top1: trained.summary.top1,
+  }
+}
+
+/** How many versions the workers received, by the run's trace, and which of them before the commit. */
+async function receivedWeights(directory: string): Promise<{ readonly received: number; readonly early: readonly string[] }> {
+  const { traceEvents } = JSON.parse(await readFile(join(directory, 'trace.json'), 'utf8')) as { traceEvents: TraceEvent[] }
+  const commits = traceEvents.flatMap(({ cat, name, ts }) =>
+    cat === 'commit' ? [[name.replace('commit of version', 'weights'), ts] as const] : [],
+  )
+  const committedAt = new Map(commits)
+  const received = traceEvents.filter(({ cat, name }) => cat === 'receive' && committedAt.has(name))
+  return {
+    received: received.length,
+    early: received.filter(({ name, ts = 0 }) => ts < (committedAt.get(name) ?? 0)).map(({ name }) => name),
   }
 }
 
@@ -96,6 +111,20 @@ describe('the same bits', () => {
       const exchange = { ...recipe.run.exchange, sharedMemory: 'off' as const }
       const trained = await trainToEnd({ ...recipe, run: { ...recipe.run, exchange } }, { base: join(base, 'runs') })
       expect(proof(trained)).toEqual(proof(reference))
+    },
+    3 * MINUTES,
+  )
+
+  it(
+    'with no weights asked for before their commit',
+    async () => {
+      const recipe = recipeOf(pictures, { workers: 2 })
+      const exchange = { ...recipe.run.exchange, overlap: false }
+      const trained = await trainToEnd({ ...recipe, run: { ...recipe.run, exchange } }, { base: join(base, 'runs') })
+      expect(proof(trained)).toEqual(proof(reference))
+      const { received, early } = await receivedWeights(trained.directory)
+      expect(received).toBeGreaterThan(40)
+      expect(early).toEqual([])
     },
     3 * MINUTES,
   )

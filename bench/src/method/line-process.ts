@@ -47,4 +47,12 @@ export class LineProcess {
     this.#child.stdin?.end()
     this.#child.kill()
   }
+
+  /** The same, and back when it is gone. */
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const gone = once(this.#child, 'exit')
+    this.close()
+    await gone
+  }
 }

@@ -338,6 +338,10 @@ export const runSchema = z
           .default('float32')
           .describe('What travels. float32 keeps every bit; bfloat16 halves the bytes and needs exact: false. docs/numerics.md.'),
         sharedMemory: z.enum(['auto', 'off']).default('auto').describe('auto: through /dev/shm where worker and coordinator share it.'),
+        overlap: z
+          .boolean()
+          .default(true)
+          .describe('Receive the next weights while they are made, before their commit. false: only after it; slower, the same bits.'),
       })
       .prefault({})
       .describe('How gradients and weights travel.'),

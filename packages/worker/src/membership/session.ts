@@ -42,7 +42,8 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
   const slicesAt = admitted.slices.map((address) => reachableAddress(address, joined))
   const reporter = reporterOf(parts)
   const { spans } = preparation
-  const { sharedMemory, precision } = recipe.run.exchange
+  // the recipe of the preparation may be that of an earlier term
+  const { sharedMemory, precision, overlap } = recipeOf(welcome.recipeJson).run.exchange
   const narrow = precision === 'bfloat16'
   const options = { shareMemory: sharedMemory === 'auto', narrow, spans }
   const exchange = new Exchange(identity, layout, slicesAt, compute.memory, weights, options)
@@ -51,7 +52,7 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
     term: welcome.term,
     batch: recipe.batch,
     leaves: global / (micro * leaf),
-    ...{ compute, exchange, slots, training, evaluation, log, spans, narrow },
+    ...{ compute, exchange, slots, training, evaluation, log, spans, narrow, overlap },
     tell: (message) => {
       membership.send(message)
     },
@@ -135,7 +136,7 @@ function pass(loop: SpanLoop, kind: MembershipNotice, message: CoordinatorMessag
   }
 }
 
-/** Records what is done from now on, if the run wants to know; the recipe of the preparation may be that of an earlier term. */
+/** Records what is done from now on, if the run wants to know. */
 function reporterOf({ membership, welcome, preparation }: SessionParts): SpanReporter {
   const { compute, spans, recipe } = preparation
   const { trace } = recipeOf(welcome.recipeJson).run

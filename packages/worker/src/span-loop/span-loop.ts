@@ -29,6 +29,8 @@ export interface SpanLoopOptions {
   readonly log: WorkerLog
   /** Whether nodes travel as bfloat16; left out: float32. */
   readonly narrow?: boolean
+  /** Whether the next weights are asked for before they are committed. Default: true. */
+  readonly overlap?: boolean
   /** Where it is noted what was done when. */
   readonly spans?: SpanRecorder
 }
@@ -169,7 +171,7 @@ export class SpanLoop {
   }
 
   private async runSpan(job: SpanJob): Promise<void> {
-    const { batch, leaves, compute, exchange, slots, training, tell, log, narrow = false } = this.options
+    const { batch, leaves, compute, exchange, slots, training, tell, log, narrow = false, overlap = true } = this.options
     const { step, first, count, hint, term } = job
     if (step < this.committed) {
       log.info({ step, first, count }, 'dropping a span of a step that is over')
@@ -196,7 +198,7 @@ export class SpanLoop {
     await this.untilFinal(step, inHand.abort.signal)
     const weightsSeconds = await this.setWeights(step, inHand.abort.signal)
     const outcome = await work.run(() => {
-      exchange.weights.want(step + 1)
+      if (overlap) exchange.weights.want(step + 1)
     })
     // the last acknowledgement and the commit it led to travel on different connections: what was taken counts
     if (outcome.stale || (inHand.abort.signal.aborted && outcome.leaves === 0)) {
