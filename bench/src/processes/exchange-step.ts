@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
+import { OWN_REGION, WeightsMemory } from '@lockstep/worker/compute/weights-memory.js'
 import { Exchange } from '@lockstep/worker/exchange/exchange.js'
 import { EXCHANGE_RUN, flatLayout } from '../method/exchanged-vector.js'
 
@@ -14,14 +15,14 @@ const [leaf, floats] = [Number(leafText), Number(floatsText)]
 const layout = flatLayout(floats)
 const arena = Arena.create()
 const byteOffset = arena.allocate(floats)
-const vector = new SharedArrayBuffer(floats * Float32Array.BYTES_PER_ELEMENT)
+const weights = WeightsMemory.create(floats)
 const values = arena.view(byteOffset, floats)
 for (let index = 0; index < floats; index++) values[index] = ((index % 101) - 50) * (leaf + 1)
 const exchanges: Exchange[] = []
 
 function connect(addresses: readonly string[]): number {
   const identity = { ...EXCHANGE_RUN, worker: `worker-${String(leaf)}` }
-  return exchanges.push(new Exchange(identity, layout, addresses, arena.memory, vector, { shareMemory: false })) - 1
+  return exchanges.push(new Exchange(identity, layout, addresses, arena.memory, weights, { shareMemory: false })) - 1
 }
 
 async function step(exchange: Exchange, step: number): Promise<string> {
@@ -41,7 +42,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const exchange = exchanges[Number(first)]
   if (request === 'connect') console.log(connect(first.split(',')))
   else if (request === 'step' && exchange !== undefined) console.log(await step(exchange, Number(second)))
-  else console.log(createHash('sha256').update(new Uint8Array(vector)).digest('hex'))
+  else console.log(createHash('sha256').update(weights.view(OWN_REGION)).digest('hex'))
 }
 for (const exchange of exchanges) exchange.close()
 process.exit()
