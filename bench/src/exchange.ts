@@ -2,15 +2,15 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { Averager } from '@lockstep/averager/averager.js'
-import { cpuSecondsOf, readTree } from '@lockstep/cli/measurement/process-readings.js'
-import { median, summaryOf } from '@lockstep/cli/measurement/statistics.js'
+import { readInstant, windowBetween, type Window } from '@lockstep/cli/measurement/foreign-load.js'
+import { median } from '@lockstep/cli/measurement/statistics.js'
 import { layoutOf } from '@lockstep/shared/models/layout-of.js'
 import { networkOf } from '@lockstep/shared/models/network.js'
 import type { ParameterLayout } from '@lockstep/shared/parameters/layout.js'
 import { modelSchema } from '@lockstep/shared/recipe/schema.js'
 import { LineProcess } from './method/line-process.js'
 import { peerPython, peerScript } from './method/peer-environment.js'
-import { compare, comparisonLines, type Contender } from './method/sampler.js'
+import { quietRounds, reportMedian, reportVerdict, type Entrant } from './method/quiet-rounds.js'
 
 /**
  * One step's exchange of VGG-16 by two workers on one machine, from TensorFlow's gradient tensors to assigned variables: averaged, SGD with
@@ -18,9 +18,8 @@ import { compare, comparisonLines, type Contender } from './method/sampler.js'
  * elements, which neither updates nor hands out weights. `npm run bench -- exchange [ROUNDS [NETWORK [INPUT_SIZE [SLICES]]]]`.
  */
 
-const [roundsText = '7', NETWORK = 'vgg-d', sizeText = '224', slicesText = '1'] = process.argv.slice(2)
+const [roundsText = '7', NETWORK = 'vgg-d', sizeText = '224', slicesText = '2'] = process.argv.slice(2)
 const ROUNDS = Number(roundsText)
-const MOST_ROUNDS_FACTOR = 3
 const WORKERS = 2
 const WARM_UP = 2
 const RUN = 'exchange-bench'
@@ -104,19 +103,20 @@ async function startPeers(elements: number): Promise<LineProcess[]> {
   return peers
 }
 
-/** Milliseconds of processor time of everything that we started, a sample. */
-const cpuMs = new Map<string, number[]>()
+interface Sample extends Window {
+  readonly ms: number
+}
 
-function contender(name: string, sample: () => Promise<number>): Contender {
+/** @param sample one step, in milliseconds */
+function entrant(name: string, step: () => Promise<number>): Entrant<Sample> {
   return {
     name,
     sample: async () => {
-      const before = cpuSecondsOf(await readTree(process.pid))
-      const value = await sample()
-      const after = cpuSecondsOf(await readTree(process.pid))
-      cpuMs.set(name, [...(cpuMs.get(name) ?? []), (after - before) * 1000])
-      return value
+      const before = await readInstant()
+      const ms = await step()
+      return { ms, ...windowBetween(before, await readInstant()) }
     },
+    words: ({ ms, ownSeconds }) => `${ms.toFixed(0)} ms, ${(ownSeconds * 1000).toFixed(0)} CPU ms`,
   }
 }
 
@@ -142,33 +142,34 @@ try {
   const reduce = async (): Promise<number> => Math.max(...(await Promise.all(peers.map(async (peer) => Number(await peer.ask('reduce'))))))
   for (let step = 0; step < WARM_UP; step++) await reduce()
   console.log(`${NETWORK}, ${String(layout.size)} parameters, 2 workers, ${String(averager.addresses.length)} slices`)
-  const comparison = await compare(
-    [
-      contender('gloo all-reduce alone', reduce),
-      contender('Lockstep, shared memory', async () => await exchanging.step('shared')),
-      contender('Lockstep, inline', async () => await exchanging.step('inline')),
-    ],
-    {
-      rounds: ROUNDS,
-      mostRounds: ROUNDS * MOST_ROUNDS_FACTOR,
-      onRound: (round, values, disturbed) => {
-        console.log(`  round ${String(round)}: ${values.map((value) => value.toFixed(0)).join(', ')} ms${disturbed ? ' (disturbed)' : ''}`)
-      },
-    },
-  )
-  for (const line of comparisonLines(comparison, 'ms')) console.log(line)
-  for (const [name, values] of cpuMs) console.log(`  ${name}: ${summaryOf(values).median.toFixed(0)} CPU ms a step, all processes`)
-  for (const way of ['shared', 'inline'] as const) console.log(exchanging.phasesLine(way))
-  const [gloo = Number.NaN, shared = Number.NaN, inline = Number.NaN] = comparison.results.map(({ summary }) => summary.median)
-  const verdicts = [
-    { way: 'shared' as const, ratio: shared / gloo },
-    { way: 'inline' as const, ratio: inline / gloo },
+  const entrants = [
+    entrant('gloo all-reduce alone', reduce),
+    entrant('Lockstep, shared memory', async () => await exchanging.step('shared')),
+    entrant('Lockstep, inline', async () => await exchanging.step('inline')),
   ]
-  for (const { way, ratio } of verdicts)
-    console.log(
-      `  ${way}: ${Number.isNaN(ratio) ? 'cannot be told: every round was disturbed' : `${ratio.toFixed(2)} × gloo`} (at most ${String(AT_MOST[way])} wanted)`,
+  const { kept } = await quietRounds(entrants, ROUNDS)
+  for (const [index, { name }] of entrants.entries()) {
+    const samples = kept.flatMap((round) => round[index] ?? [])
+    reportMedian(
+      name,
+      samples.map(({ ms }) => ms),
+      'ms',
+      0,
     )
-  process.exitCode = verdicts.every(({ way, ratio }) => ratio <= AT_MOST[way]) ? 0 : 1
+    reportMedian(
+      `${name}, CPU`,
+      samples.map(({ ownSeconds }) => ownSeconds * 1000),
+      'ms',
+      0,
+    )
+  }
+  for (const way of ['shared', 'inline'] as const) console.log(exchanging.phasesLine(way))
+  const ratioOf = (index: number): number => median(kept.map((round) => (round[index]?.ms ?? Number.NaN) / (round[0]?.ms ?? Number.NaN)))
+  const holds = [
+    reportVerdict('shared memory, within rounds', ratioOf(1), '× gloo', 2, { atMost: AT_MOST.shared }),
+    reportVerdict('inline, within rounds', ratioOf(2), '× gloo', 2, { atMost: AT_MOST.inline }),
+  ]
+  process.exitCode = holds.every(Boolean) ? 0 : 1
 } finally {
   for (const child of children) child.close()
   await averager.close()

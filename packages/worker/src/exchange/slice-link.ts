@@ -36,7 +36,12 @@ export interface OutgoingChunk extends BookEntry {
  * again and what was not acknowledged is sent again, which is harmless since contributions are idempotent.
  */
 export class SliceLink {
-  readonly client: AveragerClient
+  /**
+   * For weights: a connection of its own. Node's HTTP/2 reads no data while it waits to write, so on one connection two sides that both
+   * have more to say than the sockets between them hold would wait for each other for ever.
+   */
+  readonly weightsClient: AveragerClient
+  private readonly client: AveragerClient
   /** Bytes acknowledged since the link was made. */
   bytesAcknowledged = 0
   /** The slice sees the same memory: it showed that by handing out weights through it. */
@@ -58,11 +63,9 @@ export class SliceLink {
     private readonly worker = '',
   ) {
     const { credentials, options } = clientEndpoint()
-    this.client = new services.Averager(address, credentials, {
-      ...options,
-      'grpc.initial_reconnect_backoff_ms': limits.firstMs,
-      'grpc.max_reconnect_backoff_ms': limits.mostMs,
-    })
+    const patience = { 'grpc.initial_reconnect_backoff_ms': limits.firstMs, 'grpc.max_reconnect_backoff_ms': limits.mostMs }
+    this.client = new services.Averager(address, credentials, { ...options, ...patience })
+    this.weightsClient = new services.Averager(address, credentials, { ...options, ...patience })
   }
 
   /** Queues a chunk; its outcome comes by `settle`, a slice that cannot be reached by `fail`. */
@@ -87,6 +90,7 @@ export class SliceLink {
     this.leaveRing()
     for (const chunk of this.book.clear()) chunk.fail(this.closedError())
     this.client.close()
+    this.weightsClient.close()
   }
 
   private closedError(): TrainError {

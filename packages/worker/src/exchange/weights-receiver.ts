@@ -158,7 +158,7 @@ class WeightsFetch {
     if (link === undefined || this.failed) return
     const received = new Set<number>()
     let startUs = 0
-    const call = link.client.Weights({ ...this.identity, version: this.version, ...this.sharing.offer })
+    const call = link.weightsClient.Weights({ ...this.identity, version: this.version, ...this.sharing.offer })
     this.calls.add(call)
     call.on('data', (chunk: WeightsChunk__Output) => {
       if (!this.calls.has(call)) return
