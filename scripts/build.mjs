@@ -1,5 +1,5 @@
 /**
- * Builds everything that is not committed: gRPC types from protos/, the WebAssembly kernels, what maps shared memory, and JavaScript from
+ * Builds everything that is not committed: gRPC types from protos/, the WebAssembly kernels, what JavaScript cannot do with memory, and JavaScript from
  * TypeScript.
  * Each part remembers a digest of what it was made from, so that a run with nothing to do takes a fraction of a second.
  */
@@ -15,8 +15,8 @@ import { digestOfFiles, filesUnder, readStamp, writeStamp } from './setup/stamps
 const GENERATED = 'packages/shared/src/protocol/generated'
 const KERNEL_SOURCES = 'packages/shared/assembly'
 const KERNELS = 'packages/shared/dist/kernels/kernels.wasm'
-const NATIVE_SOURCE = 'packages/shared/native/page-mapping.c'
-const NATIVE = 'packages/shared/dist/shared-memory/page-mapping.node'
+const NATIVE_SOURCE = 'packages/shared/native/memory.c'
+const NATIVE = 'packages/shared/dist/shared-memory/memory.node'
 
 /** Folders with a tsconfig.json, a src/ and a dist/. */
 function projectsOf(root) {
@@ -58,7 +58,7 @@ function partsOf(root) {
     },
     {
       name: 'native',
-      title: 'mapping of shared memory',
+      title: 'native memory operations',
       key: digestOfFiles(root, [NATIVE_SOURCE], lock),
       done: process.platform !== 'linux' || existsSync(join(root, NATIVE)),
       make: () => compileNative(root),
@@ -98,7 +98,7 @@ async function compileKernels(root) {
 /** Elsewhere than on Linux there is nothing to compile: bodies are copied there. */
 async function compileNative(root) {
   if (process.platform !== 'linux') return
-  const aside = join(root, '.runtime/build/page-mapping.node')
+  const aside = join(root, '.runtime/build/memory.node')
   mkdirSync(dirname(aside), { recursive: true })
   const program = compiler() ?? 'g++'
   const flags = ['-x', 'c', '-std=gnu11', '-shared', '-fPIC', '-O2', '-Wall', '-Wextra', '-DNAPI_VERSION=8']

@@ -1,5 +1,6 @@
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
+import { copyBytes, copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
 /**
@@ -43,7 +44,7 @@ export class PartialGradients {
       // the memory's 4 GiB are used up: the sum waits outside
       const sumAt = left.type === 'lent' ? this.#scratch[0] : leftAt
       this.#arena.add(sumAt, leftAt, rightAt, floats)
-      return { type: 'wire', bytes: Buffer.from(this.#arena.bytes(sumAt, floats)), statistics }
+      return { type: 'wire', bytes: copyOf(this.#arena.bytes(sumAt, floats)), statistics }
     }
     this.#arena.add(offset, leftAt, rightAt, floats)
     if (left.type === 'block' && right.type === 'block') this.release(right)
@@ -60,9 +61,9 @@ export class PartialGradients {
     if (partial.type !== 'wire') return offset
     if (partial.narrow === true) {
       const source = offset + floats * NARROW_BYTES
-      this.#arena.halves(source, floats).set(partial.bytes)
+      copyBytes(this.#arena.halves(source, floats), partial.bytes)
       this.#arena.widen(offset, source, floats)
-    } else this.#arena.bytes(offset, floats).set(partial.bytes)
+    } else copyBytes(this.#arena.bytes(offset, floats), partial.bytes)
     return offset
   }
 

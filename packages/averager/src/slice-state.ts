@@ -4,6 +4,7 @@ import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
+import { copyBytes, copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import type { SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { ChunkCover } from './chunk-cover.js'
@@ -153,7 +154,7 @@ export class SliceState {
     const [from, to] = [sideOf(this.#committed, this.#opened), sideOf(version, this.#opened)]
     const { size } = this.#options.slice
     for (const buffers of [this.buffers.weights, this.buffers.velocity])
-      this.#arena.bytes(buffers[to], size).set(this.#arena.bytes(buffers[from], size))
+      copyBytes(this.#arena.bytes(buffers[to], size), this.#arena.bytes(buffers[from], size))
     this.#narrow?.copy(from, to)
     this.#committed = version
   }
@@ -211,7 +212,7 @@ export class SliceState {
     // what is compared is a copy: its worker could still change what it lent
     const partial: Partial =
       lentAt === undefined || audited
-        ? { type: 'wire', bytes: lentAt === undefined ? body : Buffer.from(body), statistics, narrow: this.#narrow !== undefined }
+        ? { type: 'wire', bytes: lentAt === undefined ? body : copyOf(body), statistics, narrow: this.#narrow !== undefined }
         : { type: 'lent', offset: lentAt, statistics }
     const placement = cover.place(node, partial)
     const accepted = placement.outcome === 'accepted'
@@ -268,7 +269,7 @@ export class SliceState {
     const [start, floats] = [chunk * CHUNK_FLOATS, this.#chunkFloats(chunk)]
     for (const range of cutRanges(updateRanges, start, floats)) {
       const from = sums + (range.offset - start) * FLOAT_BYTES
-      this.#arena.bytes(this.#gatheredAt(range), range.size).set(this.#arena.bytes(from, range.size))
+      copyBytes(this.#arena.bytes(this.#gatheredAt(range), range.size), this.#arena.bytes(from, range.size))
     }
     return this.#arena.squares(sums, parametersWithin(updateRanges, start, floats))
   }

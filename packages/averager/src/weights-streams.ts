@@ -1,6 +1,7 @@
 import { status, type ServerWritableStream } from '@grpc/grpc-js'
 import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { WeightsRequest__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
+import { copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { SharedWeights } from './shared-weights.js'
 import type { SliceState } from './slice-state.js'
@@ -84,7 +85,8 @@ export class WeightsStreams {
       const startUs = this.#spans.now()
       const weights = this.#state.weights(version, chunk)
       const shared = stream.shared ? this.#shared.body(version, chunk, weights) : undefined
-      call.write(shared === undefined ? { chunk, body: weights } : { chunk, shared }, () => {
+      // protobuf copies a body byte by byte if it lies in shared memory
+      call.write(shared === undefined ? { chunk, body: copyOf(weights) } : { chunk, shared }, () => {
         stream.inFlight--
         this.#pump(stream)
       })

@@ -1,20 +1,13 @@
-import { createRequire } from 'node:module'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { invariant } from '../errors/train-error.js'
 import type { WasmMemory } from '../kernels/web-assembly.js'
 import { isOpenFileOf } from './memory-file.js'
+import { nativeMemory } from './native-memory.js'
 
 /**
  * Pages that several processes of one machine see at once, inside WebAssembly memories: what one computes into, another adds from, without a
  * copy between them. Linux only; elsewhere nothing can be shared this way, and callers copy.
  */
-
-/** What page-mapping.c offers: 0 or a handle, or the negative number of the system's error. */
-interface Binding {
-  create(bytes: number): number
-  map(view: Uint8Array, handle: number, offset: number, writable: boolean): number
-  unmap(view: Uint8Array): number
-}
 
 /** Whole pages of every system: blocks begin and end at multiples of it. */
 export const BLOCK_ALIGNMENT = 65_536
@@ -23,19 +16,6 @@ export const BLOCK_ALIGNMENT = 65_536
 export interface SharedFile {
   readonly path: string
   readonly inode: number
-}
-
-let binding: Binding | null | undefined
-
-function load(): Binding | null {
-  if (binding === undefined) {
-    try {
-      binding = createRequire(import.meta.url)('./page-mapping.node') as Binding
-    } catch {
-      binding = null // another system than Linux, or no compiler: everything works without, by copies
-    }
-  }
-  return binding
 }
 
 /** `bytes` as whole pages. */
@@ -66,7 +46,7 @@ export class SharedBlock implements SharedFile {
    * @returns undefined where that cannot be, or when memory is short; nothing has changed then
    */
   static create(memory: WasmMemory, offset: number, bytes: number): SharedBlock | undefined {
-    const native = load()
+    const native = nativeMemory()
     if (native === null) return undefined
     const handle = native.create(bytes)
     if (handle < 0) return undefined
@@ -96,7 +76,7 @@ export function mapBlock(
   from: number,
   writable: boolean,
 ): boolean {
-  const native = load()
+  const native = nativeMemory()
   if (native === null || !isOpenFileOf(path)) return false
   let handle: number | undefined
   try {
@@ -111,6 +91,6 @@ export function mapBlock(
 
 /** Gives mapped pages back: they are the memory's own again, and zero. */
 export function unmapBlock(memory: WasmMemory, { offset, bytes }: { readonly offset: number; readonly bytes: number }): void {
-  const failed = load()?.unmap(viewOf(memory, offset, bytes))
+  const failed = nativeMemory()?.unmap(viewOf(memory, offset, bytes))
   invariant(failed === 0, 'pages that were mapped can be given back')
 }

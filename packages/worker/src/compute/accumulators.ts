@@ -1,5 +1,6 @@
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
+import { copyBytes } from '@lockstep/shared/shared-memory/native-memory.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { SharedBlock, wholePages, type SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 
@@ -64,7 +65,7 @@ export class Accumulators {
 
   /** Writes one parameter's values: the first addend is copied, nothing starts from zero. */
   copy(slot: number, entry: ParameterEntry, values: Float32Array): void {
-    this.arena.view(this.byteOffset(slot) + entry.offset * 4, entry.size).set(values)
+    copyBytes(this.arena.bytes(this.byteOffset(slot) + entry.offset * 4, entry.size), bytesOf(values))
   }
 
   /** slot + values, float32, values on the right; chunk by chunk through a scratch buffer the kernel can see. */
@@ -72,7 +73,7 @@ export class Accumulators {
     const base = this.byteOffset(slot) + entry.offset * 4
     for (let start = 0; start < entry.size; start += this.scratchFloats) {
       const floats = Math.min(this.scratchFloats, entry.size - start)
-      this.arena.view(this.scratch, floats).set(values.subarray(start, start + floats))
+      copyBytes(this.arena.bytes(this.scratch, floats), bytesOf(values.subarray(start, start + floats)))
       this.arena.add(base + start * 4, base + start * 4, this.scratch, floats)
     }
   }
@@ -106,4 +107,8 @@ export class Accumulators {
     const destination = this.byteOffset(into)
     this.arena.add(destination, destination, this.byteOffset(from), this.floats)
   }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }

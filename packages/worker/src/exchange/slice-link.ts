@@ -8,6 +8,7 @@ import type { Outcome__Output } from '@lockstep/shared/protocol/generated/lockst
 import type { SharedBody } from '@lockstep/shared/protocol/generated/lockstep/v1/SharedBody.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
+import { copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import { ContributionBook, type BookEntry } from './contribution-book.js'
@@ -110,11 +111,13 @@ export class SliceLink {
   /** The message as it travels: with its body, or with the place where that lies. */
   private outgoing({ contribution, lent }: OutgoingChunk): Contribution {
     const { body } = contribution
-    if (!this.sharesMemory || !(body instanceof Uint8Array) || body.length < SHARED_FROM_BYTES) return contribution
+    if (!(body instanceof Uint8Array) || body.length < SHARED_FROM_BYTES) return contribution
+    // protobuf copies a body byte by byte if it lies in shared memory
+    if (!this.sharesMemory) return { ...contribution, body: copyOf(body) }
     if (lent !== undefined) return { ...contribution, body: Buffer.alloc(0), shared: lent }
     this.ring ??= UploadRing.create(FLIGHT_BYTES, CHUNK_FLOATS * 4)
     const shared = this.ring?.place(body)
-    return shared === undefined ? contribution : { ...contribution, body: Buffer.alloc(0), shared }
+    return shared === undefined ? { ...contribution, body: copyOf(body) } : { ...contribution, body: Buffer.alloc(0), shared }
   }
 
   private leaveRing(): void {

@@ -3,6 +3,7 @@ import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
 import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import { MemoryFile, MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
+import { copyBytes } from '@lockstep/shared/shared-memory/native-memory.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { OWN_REGION, type WeightsMemory } from '../compute/weights-memory.js'
@@ -180,7 +181,7 @@ class WeightsFetch {
       const filled =
         shared === null
           ? this.place.copy(place, (part) => {
-              part.set(chunk.body)
+              copyBytes(part, chunk.body)
               return true
             })
           : this.place.map(slice, place, shared) || this.place.copy(place, (part) => this.sharing.reader.read(shared, part))

@@ -1,13 +1,19 @@
 /*
- * Makes pages of a WebAssembly memory pages of a file in memory, which other processes of this machine can map too. A linear memory is one
+ * What JavaScript cannot do with memory.
+ *
+ * Pages of a WebAssembly memory become pages of a file in memory, which other processes of this machine can map too. A linear memory is one
  * reserved range of addresses that never moves, so mapping over a part of it (MAP_FIXED) changes what lies there and nothing else.
- * Linux only. Every function returns 0 or a handle, or the negative number of the system's error.
+ *
+ * And bytes are copied at the machine's speed: from or to shared memory, JavaScript copies word by word, or byte by byte.
+ *
+ * Linux only. Every function but `copy` returns 0 or a handle, or the negative number of the system's error.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <node_api.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -95,10 +101,23 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
   return number(env, at == MAP_FAILED ? -errno : 0);
 }
 
+/* copy(target, source): as many bytes as the source has, if the target has as many; returns how many. */
+static napi_value copy(napi_env env, napi_callback_info info) {
+  size_t count = MOST_ARGUMENTS;
+  napi_value given[MOST_ARGUMENTS];
+  napi_get_cb_info(env, info, &count, given, NULL, NULL);
+  const struct range target = range_of(env, given[0]);
+  const struct range source = range_of(env, given[1]);
+  if (target.start == NULL || source.start == NULL || target.bytes < source.bytes) return number(env, -EINVAL);
+  memmove(target.start, source.start, source.bytes);
+  return number(env, (int64_t)source.bytes);
+}
+
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"create", NULL, create, NULL, NULL, NULL, napi_default, NULL},
       {"map", NULL, map, NULL, NULL, NULL, napi_default, NULL},
+      {"copy", NULL, copy, NULL, NULL, NULL, napi_default, NULL},
       {"unmap", NULL, unmap, NULL, NULL, NULL, napi_default, NULL},
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
