@@ -3,6 +3,7 @@ import { stateSuffix } from '@lockstep/shared/checkpoint/state-suffix.js'
 import { invariant, TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { Job } from '@lockstep/shared/protocol/jobs.js'
 import type { Logger } from 'pino'
+import { EffectQueue } from './effect-queue.js'
 import type { Member } from './membership/member.js'
 import type { MembershipServer } from './membership/membership-server.js'
 import type { MetricsLog } from './metrics/metrics-log.js'
@@ -37,8 +38,8 @@ export interface ShellParts {
 export type FinishReason = (RunEffect & { type: 'finish' })['reason']
 
 /**
- * The thin shell around the run loop: brings it events from averager, membership and clock, and runs its effects, one
- * after the other and in their order. Everything that decides is in run-loop/.
+ * The thin shell around the run loop: brings it events from averager, membership and clock, and runs its effects in their order, one
+ * after the other but for jobs of different workers. Everything that decides is in run-loop/.
  */
 export class RunShell {
   readonly #parts: ShellParts
@@ -47,8 +48,7 @@ export class RunShell {
   #finish!: (reason: FinishReason) => void
   #fail!: (error: unknown) => void
   #state: RunState
-  #effects: Promise<void> = Promise.resolve()
-  #effectsWaiting = 0
+  readonly #effects: EffectQueue
   #over = false
   #ticks: NodeJS.Timeout | undefined
   #evaluationStartMs = 0
@@ -58,6 +58,12 @@ export class RunShell {
 
   constructor(parts: ShellParts) {
     this.#parts = parts
+    const perform = async (effect: RunEffect): Promise<void> => {
+      if (!this.#over) await this.#perform(effect)
+    }
+    this.#effects = new EffectQueue(perform, (error) => {
+      this.fail(error)
+    })
     const { plan, version, schedule, checkpoint } = parts.preparation
     this.#state = initialRunState(plan, version, schedule, checkpoint === null ? -1 : version)
     this.finished = new Promise((resolve, reject) => {
@@ -95,7 +101,7 @@ export class RunShell {
       const nowMs = performance.now()
       this.dispatch({ type: 'tick', nowMs })
       // a job that is still on its way into the queue is not missing there
-      if (this.#effectsWaiting === 0) queueWatch.look(this.#state, nowMs)
+      if (this.#effects.waiting === 0) queueWatch.look(this.#state, nowMs)
     }, TICK_MS)
     this.dispatch({ type: 'started' })
   }
@@ -118,21 +124,7 @@ export class RunShell {
     if (this.#over) return
     const { state, effects } = transition(this.#state, event)
     this.#state = state
-    for (const effect of effects) this.#enqueue(effect)
-  }
-
-  #enqueue(effect: RunEffect): void {
-    this.#effectsWaiting += 1
-    this.#effects = this.#effects.then(async () => {
-      if (!this.#over) await this.#perform(effect)
-    })
-    this.#effects = this.#effects
-      .catch((error: unknown) => {
-        this.fail(error)
-      })
-      .finally(() => {
-        this.#effectsWaiting -= 1
-      })
+    for (const effect of effects) this.#effects.add(effect)
   }
 
   #listen(): void {
