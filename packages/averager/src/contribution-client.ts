@@ -29,6 +29,8 @@ export class ContributionClient {
   readonly #size: number
   readonly #sender: Sender
   readonly #clients: readonly AveragerClient[]
+  /** Connections of their own, as workers have them: see docs/exchange.md. */
+  readonly #weightsClients: readonly AveragerClient[]
   readonly #streams: readonly ClientDuplexStream<Contribution, Acknowledgement__Output>[]
   readonly #acknowledgements: Acknowledgement__Output[] = []
   readonly #waiting: { count: number; resolve: () => void }[] = []
@@ -38,7 +40,9 @@ export class ContributionClient {
     this.#sender = sender
     this.slices = slicesOf(size, addresses.length)
     const { credentials, options } = clientEndpoint()
-    this.#clients = addresses.map((address) => new services.Averager(address, credentials, options))
+    const connect = (address: string): AveragerClient => new services.Averager(address, credentials, options)
+    this.#clients = addresses.map(connect)
+    this.#weightsClients = addresses.map(connect)
     this.#streams = this.#clients.map((client) => {
       const stream = client.contribute(memberMetadata(sender.worker ?? ''))
       stream.on('data', (acknowledgement: Acknowledgement__Output) => {
@@ -102,7 +106,7 @@ export class ContributionClient {
     const values = new Float32Array(this.#size)
     const bytes = Buffer.from(values.buffer)
     await Promise.all(
-      this.#clients.map(async (client, index) => {
+      this.#weightsClients.map(async (client, index) => {
         const stream = client.weights({ run: this.#sender.run, term: this.#sender.term, version })
         const offset = this.slices[index]?.offset ?? 0
         let next = 0
@@ -119,6 +123,6 @@ export class ContributionClient {
   /** Breaks everything off. */
   close(): void {
     for (const stream of this.#streams) stream.cancel()
-    for (const client of this.#clients) client.close()
+    for (const client of [...this.#clients, ...this.#weightsClients]) client.close()
   }
 }

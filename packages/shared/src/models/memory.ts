@@ -42,7 +42,8 @@ export function engineBytes({ network, layout, microBatch }: Pick<MemoryOptions,
 
 /**
  * Peak of a worker process:
- *   its engine + one incoming weights vector (4·P) + accumulators (ceil(log2 n) + 1, 4·P each, for a span of n leaves)
+ *   its engine + two versions of the averager's weights, mapped (4·P each; over a network one incoming vector instead)
+ *   + accumulators (ceil(log2 n) + 1, 4·P each, for a span of n leaves)
  *   + three micro-batches of pictures; + the residual (4·P) where the exchange is in bfloat16.
  * A span is at least the fair share of the leaves; a worker that is faster than others, or alone, gets more.
  */
@@ -53,20 +54,20 @@ export function workerBytes(options: MemoryOptions): number {
   const accumulators = Math.ceil(Math.log2(span)) + 1
   const inputs = INPUT_BATCHES * microBatch * elementsOf(network.inputShape)
   const residual = options.narrow === true ? 1 : 0
-  return engineBytes(options) + ((1 + accumulators + residual) * layout.size + inputs) * FLOAT_BYTES
+  return engineBytes(options) + ((2 + accumulators + residual) * layout.size + inputs) * FLOAT_BYTES
 }
 
 /**
  * Peak of the coordinator with its averager:
  *   base + frozen weights (4 bytes each) + weights and velocity, committed and provisional (4 vectors of 4·P)
- *   + partial gradients that wait for their sibling (at worst one vector, 4·P, a worker beyond the first);
+ *   + an accumulator of each worker, mapped (4·P each; over a network what waits for its sibling instead, a vector a worker beyond the first);
  *   + rounded weights and residuals of both versions (2 · 2·P and 2 · 4·P) where the exchange is in bfloat16.
  */
 export function coordinatorBytes({ network, layout, leaves, workers, narrow = false }: Omit<MemoryOptions, 'microBatch'>): number {
-  const waiting = Math.min(workers, leaves) - 1
+  const lent = Math.min(workers, leaves)
   const { parameters, statistics } = describeNetwork(network)
   const frozen = parameters + statistics - layout.size
-  return COORDINATOR_BASE_BYTES + (frozen + (4 + waiting + (narrow ? 3 : 0)) * layout.size) * FLOAT_BYTES
+  return COORDINATOR_BASE_BYTES + (frozen + (4 + lent + (narrow ? 3 : 0)) * layout.size) * FLOAT_BYTES
 }
 
 /** What travels in one step between the averager and all workers, over the network or through shared memory. */
