@@ -51,7 +51,7 @@ export function reportMedian(name: string, values: readonly number[], unit: stri
   const { median, spread, samples } = summaryOf(values)
   const [lower, upper] = spread.map((value) => value.toFixed(digits))
   console.log(
-    `  ${name.padEnd(24)} median ${median.toFixed(digits)} ${unit}, quartiles ${lower ?? '–'} … ${upper ?? '–'}, ${String(samples)} samples`,
+    `  ${name.padEnd(28)} median ${median.toFixed(digits)} ${unit}, quartiles ${lower ?? '–'} … ${upper ?? '–'}, ${String(samples)} samples`,
   )
   return median
 }
