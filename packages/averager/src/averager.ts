@@ -130,7 +130,7 @@ export class Averager extends EventEmitter<AveragerEvents> {
     const { run, term, leaves, microBatches, layout, optimizer, host, insecureNetwork, traced, precision } = this.#options
     const updateRanges = updateRangesOf(layout, slice, optimizer)
     const { momentum, nesterov, clipNorm } = optimizer
-    const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges, narrow: precision === 'bfloat16' }
+    const update = { momentum, nesterov, clips: clipNorm !== undefined, updateRanges, ...bodiesOf(precision) }
     const options = { run, term, leaves, slice, microBatches, ...update }
     const data: SliceThreadData = { options, host, insecureNetwork, counters: this.#counters.buffer, busy: this.#busy.buffer, traced }
     const onNews = (news: SliceNews): void => {
@@ -360,4 +360,10 @@ export class Averager extends EventEmitter<AveragerEvents> {
     const ended = this.#stateThread?.close()
     if (!this.#abandoned) await ended
   }
+}
+
+/** What is rounded cannot be read where it is not. */
+function bodiesOf(precision: AveragerOptions['precision']): { narrow: boolean; shares: boolean } {
+  const narrow = precision === 'bfloat16'
+  return { narrow, shares: !narrow }
 }

@@ -141,8 +141,8 @@ describe('slice state', () => {
   })
 
   it('adds outside the arena when the arena is full, to the same bits', () => {
-    // two buffers in whole pages, two more, and two scratch blocks, and a little for their alignment
-    const { slice, arena } = start(8, Arena.create(4 * (4 * SIZE + 2 * CHUNK_FLOATS) + 6 * 65_536))
+    // four buffers and two scratch blocks, and a little for their alignment
+    const { slice, arena } = start(8, Arena.create(4 * (4 * SIZE + 2 * CHUNK_FLOATS) + 2 * 65_536))
     slice.beginStep(0, RATE)
     for (const first of [6, 7, 0, 1, 5, 4, 3, 2]) for (const chunk of [0, 1]) contribute(slice, 0, leaf(first), chunk)
     slice.commit(1)

@@ -34,6 +34,8 @@ export interface SliceOptions {
   readonly updateRanges: readonly UpdateRange[]
   /** Bodies are bfloat16. Left out: float32. */
   readonly narrow?: boolean
+  /** Workers on this machine may read the weights where they lie. Left out: they may not. */
+  readonly shares?: boolean
 }
 
 /** What a slice tells. */
@@ -96,7 +98,7 @@ export class SliceState {
     this.#arena = arena
     this.#listener = listener
     this.chunks = chunksOf(options.slice)
-    const { buffers, files } = allocateBuffers(arena, options.slice.size, options.narrow !== true)
+    const { buffers, files } = allocateBuffers(arena, options.slice.size, options.shares === true)
     this.buffers = buffers
     this.#files = files
     this.#partials = new PartialGradients(arena, Math.min(CHUNK_FLOATS, options.slice.size))
@@ -337,6 +339,11 @@ export class SliceState {
     if (this.#narrow !== undefined) return this.#narrow.body(side, chunk * CHUNK_FLOATS, this.#chunkFloats(chunk))
     const at = this.buffers.weights[side] + chunk * CHUNK_FLOATS * FLOAT_BYTES
     return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
+  }
+
+  /** A copy of {@link weights} in ordinary memory: protobuf would copy it byte by byte from where it lies. */
+  ownWeights(version: number, chunk: number): Buffer {
+    return copyOf(this.weights(version, chunk))
   }
 
   /** The file in memory that a version's weights are, from the slice's first on; undefined where others cannot map it, or bodies are rounded. */

@@ -23,7 +23,8 @@ export type StateKind = 'weights' | 'velocity'
  */
 export function allocateBuffers(arena: Arena, floats: number, share: boolean): { buffers: VersionBuffers; files: VersionFiles } {
   const bytes = wholePages(floats * Float32Array.BYTES_PER_ELEMENT)
-  const weights = [arena.allocatePages(bytes), arena.allocatePages(bytes)] as const
+  const place = (): number => (share ? arena.allocatePages(bytes) : arena.allocate(floats))
+  const weights = [place(), place()] as const
   const velocity = [arena.allocate(floats), arena.allocate(floats)] as const
   const file = (offset: number): SharedBlock | undefined => (share ? SharedBlock.create(arena.memory, offset, bytes) : undefined)
   return { buffers: { weights, velocity }, files: [file(weights[0]), file(weights[1])] }

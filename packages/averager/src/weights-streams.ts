@@ -1,7 +1,6 @@
 import { status, type ServerWritableStream } from '@grpc/grpc-js'
 import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { WeightsRequest__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
-import { copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { SharedWeights } from './shared-weights.js'
 import type { SliceState } from './slice-state.js'
@@ -85,8 +84,7 @@ export class WeightsStreams {
       const startUs = this.#spans.now()
       const weights = this.#state.weights(version, chunk)
       const shared = stream.shared ? this.#shared.body(version, chunk, weights) : undefined
-      // protobuf copies a body byte by byte if it lies in shared memory
-      call.write(shared === undefined ? { chunk, body: copyOf(weights) } : { chunk, shared }, () => {
+      call.write(shared === undefined ? { chunk, body: this.#state.ownWeights(version, chunk) } : { chunk, shared }, () => {
         stream.inFlight--
         this.#pump(stream)
       })

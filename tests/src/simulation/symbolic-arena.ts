@@ -116,4 +116,8 @@ export class SymbolicSlice extends SliceState {
   override weights(version: number, chunk: number): Buffer {
     return this.stateOf(version, chunk).weights as unknown as Buffer
   }
+
+  override ownWeights(version: number, chunk: number): Buffer {
+    return this.weights(version, chunk)
+  }
 }
