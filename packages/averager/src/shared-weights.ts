@@ -41,7 +41,7 @@ export class SharedWeights {
     this.#generation++
   }
 
-  /** Where a chunk of a version lies; writes it first if nobody asked before. Undefined when memory is full. */
+  /** Where a chunk of a version lies; writes it into the file first if it lies in none and nobody asked before. Undefined when memory is full. */
   body(version: number, chunk: number, weights: Buffer): SharedBody | undefined {
     const own = this.#fileOf(version)
     if (own !== undefined) return { path: own.path, inode: own.inode, offset: chunk * CHUNK_BYTES, bytes: weights.length, lent: true }

@@ -39,6 +39,12 @@ static int64_t argument(napi_env env, napi_value value) {
   return result;
 }
 
+/* What a function was called with. */
+static void arguments_of(napi_env env, napi_callback_info info, napi_value given[MOST_ARGUMENTS]) {
+  size_t count = MOST_ARGUMENTS;
+  napi_get_cb_info(env, info, &count, given, NULL, NULL);
+}
+
 /* Where the bytes of a Uint8Array over a WebAssembly memory lie; start is NULL for anything else. */
 static struct range range_of(napi_env env, napi_value value) {
   struct range range = {NULL, 0};
@@ -55,9 +61,8 @@ static int is_whole_pages(struct range range) {
 
 /* create(bytes): a file in memory of that size, all of it there already, that keeps its size. Returns its handle. */
 static napi_value create(napi_env env, napi_callback_info info) {
-  size_t count = MOST_ARGUMENTS;
   napi_value given[MOST_ARGUMENTS];
-  napi_get_cb_info(env, info, &count, given, NULL, NULL);
+  arguments_of(env, info, given);
   const int64_t bytes = argument(env, given[0]);
   const int handle = memfd_create("lockstep", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (handle < 0) return number(env, -errno);
@@ -69,11 +74,17 @@ static napi_value create(napi_env env, napi_callback_info info) {
   return number(env, handle);
 }
 
+/* close(handle). */
+static napi_value close_handle(napi_env env, napi_callback_info info) {
+  napi_value given[MOST_ARGUMENTS];
+  arguments_of(env, info, given);
+  return number(env, close((int)argument(env, given[0])) == 0 ? 0 : -errno);
+}
+
 /* map(view, handle, offset, writable): the pages of the view become those of the file from offset. What was there is gone. */
 static napi_value map(napi_env env, napi_callback_info info) {
-  size_t count = MOST_ARGUMENTS;
   napi_value given[MOST_ARGUMENTS];
-  napi_get_cb_info(env, info, &count, given, NULL, NULL);
+  arguments_of(env, info, given);
   const struct range range = range_of(env, given[0]);
   const int handle = (int)argument(env, given[1]);
   const int64_t offset = argument(env, given[2]);
@@ -91,9 +102,8 @@ static napi_value map(napi_env env, napi_callback_info info) {
 
 /* unmap(view): its pages are the memory's own again, all zero. */
 static napi_value unmap(napi_env env, napi_callback_info info) {
-  size_t count = MOST_ARGUMENTS;
   napi_value given[MOST_ARGUMENTS];
-  napi_get_cb_info(env, info, &count, given, NULL, NULL);
+  arguments_of(env, info, given);
   const struct range range = range_of(env, given[0]);
   if (!is_whole_pages(range)) return number(env, -EINVAL);
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
@@ -103,9 +113,8 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
 
 /* copy(target, source): as many bytes as the source has, if the target has as many; returns how many. */
 static napi_value copy(napi_env env, napi_callback_info info) {
-  size_t count = MOST_ARGUMENTS;
   napi_value given[MOST_ARGUMENTS];
-  napi_get_cb_info(env, info, &count, given, NULL, NULL);
+  arguments_of(env, info, given);
   const struct range target = range_of(env, given[0]);
   const struct range source = range_of(env, given[1]);
   if (target.start == NULL || source.start == NULL || target.bytes < source.bytes) return number(env, -EINVAL);
@@ -116,6 +125,7 @@ static napi_value copy(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"create", NULL, create, NULL, NULL, NULL, napi_default, NULL},
+      {"close", NULL, close_handle, NULL, NULL, NULL, napi_default, NULL},
       {"map", NULL, map, NULL, NULL, NULL, napi_default, NULL},
       {"copy", NULL, copy, NULL, NULL, NULL, napi_default, NULL},
       {"unmap", NULL, unmap, NULL, NULL, NULL, napi_default, NULL},

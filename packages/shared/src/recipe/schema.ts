@@ -337,7 +337,10 @@ export const runSchema = z
           .enum(['float32', 'bfloat16'])
           .default('float32')
           .describe('What travels. float32 keeps every bit; bfloat16 halves the bytes and needs exact: false. docs/numerics.md.'),
-        sharedMemory: z.enum(['auto', 'off']).default('auto').describe('auto: through /dev/shm where worker and coordinator share it.'),
+        sharedMemory: z
+          .enum(['auto', 'off'])
+          .default('auto')
+          .describe('auto: in memory that worker and coordinator on one machine both have.'),
         overlap: z
           .boolean()
           .default(true)

@@ -7,23 +7,42 @@ import type { SharedBody } from '../protocol/generated/lockstep/v1/SharedBody.js
 const MEMORY_FOLDER = '/dev/shm'
 
 /**
- * A file in memory through which processes of one machine hand each other large bodies: a copy in and a copy out, instead
- * of serialization, a socket and back. It has no name from the moment it exists, so nothing is left behind however
- * its owner ends; others open it through `/proc`, which only processes of the same user and machine can.
+ * A file in memory that a thread holds open, and that ends with it or when it is closed. It has no name; others open it through `/proc`, which
+ * only processes of the same user and machine can.
  */
-export class MemoryFile {
+export class HeldFile {
   /** How other processes open it. */
   readonly path: string
   /** Tells it from a later file under the same path. */
   readonly inode: number
   #handle: number | undefined
 
-  private constructor(handle: number) {
+  /** @param handle opened by node:fs, which closes what a thread leaves open */
+  protected constructor(handle: number) {
     this.#handle = handle
     this.inode = fstatSync(handle).ino
     this.path = `/proc/${String(process.pid)}/fd/${String(handle)}`
   }
 
+  protected get handle(): number {
+    invariant(this.#handle !== undefined, 'a file in memory is used while it is open')
+    return this.#handle
+  }
+
+  /** May be called twice: a number that was closed may be somebody else's by then. */
+  close(): void {
+    const handle = this.#handle
+    this.#handle = undefined
+    if (handle !== undefined) closeSync(handle)
+  }
+}
+
+/**
+ * A file in memory through which processes of one machine hand each other large bodies: a copy in and a copy out, instead
+ * of serialization, a socket and back. It has no name from the moment it exists, so nothing is left behind however
+ * its owner ends.
+ */
+export class MemoryFile extends HeldFile {
   /** @returns undefined where there is no memory to share files in */
   static create(): MemoryFile | undefined {
     const path = `${MEMORY_FOLDER}/lockstep-${randomBytes(12).toString('hex')}`
@@ -43,15 +62,8 @@ export class MemoryFile {
 
   /** Puts bytes somewhere into the file. @throws the system's error when memory is full */
   write(bytes: Uint8Array, offset: number): void {
-    invariant(this.#handle !== undefined, 'a file in memory is written while it is open')
-    for (let done = 0; done < bytes.length;) done += writeSync(this.#handle, bytes, done, bytes.length - done, offset + done)
-  }
-
-  /** May be called twice: a number that was closed may be somebody else's by then. */
-  close(): void {
-    const handle = this.#handle
-    this.#handle = undefined
-    if (handle !== undefined) closeSync(handle)
+    const { handle } = this
+    for (let done = 0; done < bytes.length;) done += writeSync(handle, bytes, done, bytes.length - done, offset + done)
   }
 }
 

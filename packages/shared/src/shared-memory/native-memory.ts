@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module'
 
 /** What native/memory.c offers: 0, a handle or a count, or the negative number of the system's error. */
-interface NativeMemory {
+export interface NativeMemory {
   create(bytes: number): number
+  close(handle: number): number
   map(view: Uint8Array, handle: number, offset: number, writable: boolean): number
   unmap(view: Uint8Array): number
   copy(target: Uint8Array, source: Uint8Array): number

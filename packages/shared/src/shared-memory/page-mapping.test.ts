@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, truncateSync } from 'node:fs'
+import { readFileSync, readdirSync, readlinkSync, truncateSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, it } from 'vitest'
 import { wasm, type WasmMemory } from '../kernels/web-assembly.js'
 import { BLOCK_ALIGNMENT, mapBlock, SharedBlock, unmapBlock, wholePages } from './page-mapping.js'
@@ -14,6 +15,15 @@ function memoryOf(pages: number): WasmMemory {
 
 function floats(memory: WasmMemory, offset: number): Float32Array {
   return new Float32Array(memory.buffer, offset, 4)
+}
+
+/** Whether an open file is one of ours in memory. */
+function isMemory(path: string): boolean {
+  try {
+    return readlinkSync(path).startsWith('/memfd:lockstep')
+  } catch {
+    return false // closed meanwhile
+  }
 }
 
 /** A process of its own that maps a block, adds 1 to its first number and tells what it was. */
@@ -75,6 +85,27 @@ describe.skipIf(process.platform !== 'linux')('pages that processes share', () =
     expect(floats(yours, BLOCK_ALIGNMENT)[1]).toBe(0)
     floats(yours, BLOCK_ALIGNMENT)[1] = 9
     expect(floats(mine, 0)[1]).toBe(4)
+  })
+
+  it('leave no memory behind when the thread that made them ends', async () => {
+    const held = (): number => readdirSync('/proc/self/fd').filter((fd) => isMemory(`/proc/self/fd/${fd}`)).length
+    const before = held()
+    const module = new URL('./page-mapping.js', import.meta.url).href
+    const thread = new Worker(
+      `import(${JSON.stringify(module)}).then(({ SharedBlock }) => {
+        const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true })
+        const blocks = [SharedBlock.create(memory, 0, 65536), SharedBlock.create(memory, 65536, 65536)]
+        blocks[1].close()
+        require('node:worker_threads').parentPort.once('message', () => process.exit()).postMessage('made')
+      })`,
+      { eval: true },
+    )
+    await once(thread, 'message')
+    expect(held()).toBe(before + 1)
+    const ended = once(thread, 'exit')
+    thread.postMessage('end')
+    await ended
+    expect(held()).toBe(before)
   })
 
   it('cannot be shortened under those who read them', () => {

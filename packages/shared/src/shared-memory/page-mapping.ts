@@ -1,8 +1,8 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { invariant } from '../errors/train-error.js'
 import type { WasmMemory } from '../kernels/web-assembly.js'
-import { isOpenFileOf } from './memory-file.js'
-import { nativeMemory } from './native-memory.js'
+import { HeldFile, isOpenFileOf } from './memory-file.js'
+import { nativeMemory, type NativeMemory } from './native-memory.js'
 
 /**
  * Pages that several processes of one machine see at once, inside WebAssembly memories: what one computes into, another adds from, without a
@@ -28,18 +28,11 @@ function viewOf(memory: WasmMemory, offset: number, bytes: number): Uint8Array {
   return new Uint8Array(memory.buffer, offset, bytes)
 }
 
-/** Pages of a memory that other processes can map. They are shared for as long as somebody has them, whatever becomes of their maker. */
-export class SharedBlock implements SharedFile {
-  readonly path: string
-  readonly inode: number
-  #handle: number | undefined
-
-  private constructor(handle: number) {
-    this.#handle = handle
-    this.inode = fstatSync(handle).ino
-    this.path = `/proc/${String(process.pid)}/fd/${String(handle)}`
-  }
-
+/**
+ * Pages of a memory that other processes can map. They are shared for as long as somebody has them, whatever becomes of their maker; once it is
+ * closed nobody else can map it.
+ */
+export class SharedBlock extends HeldFile implements SharedFile {
   /**
    * Makes whole pages of a memory shared; they are zero afterwards, and were some other block's before or nobody's.
    * @param offset byte offset, a multiple of {@link BLOCK_ALIGNMENT} like `bytes`
@@ -48,18 +41,24 @@ export class SharedBlock implements SharedFile {
   static create(memory: WasmMemory, offset: number, bytes: number): SharedBlock | undefined {
     const native = nativeMemory()
     if (native === null) return undefined
-    const handle = native.create(bytes)
-    if (handle < 0) return undefined
+    const handle = created(native, bytes)
+    if (handle === undefined) return undefined
     if (native.map(viewOf(memory, offset, bytes), handle, 0, true) === 0) return new SharedBlock(handle)
     closeSync(handle)
     return undefined
   }
+}
 
-  /** Nobody else can map it from now on; who has, keeps it, and so do we. */
-  close(): void {
-    const handle = this.#handle
-    this.#handle = undefined
-    if (handle !== undefined) closeSync(handle)
+/** A new file, opened once more by node:fs: what a thread opens that way is closed when it ends, and with it the memory is free. */
+function created(native: NativeMemory, bytes: number): number | undefined {
+  const handle = native.create(bytes)
+  if (handle < 0) return undefined
+  try {
+    return openSync(`/proc/self/fd/${String(handle)}`, 'r+')
+  } catch {
+    return undefined
+  } finally {
+    native.close(handle)
   }
 }
 

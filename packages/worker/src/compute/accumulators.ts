@@ -1,8 +1,7 @@
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, type ParameterEntry } from '@lockstep/shared/parameters/layout.js'
 import { copyBytes } from '@lockstep/shared/shared-memory/native-memory.js'
-import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import { SharedBlock, wholePages, type SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
+import { SharedBlock, unmapBlock, wholePages, type SharedFile } from '@lockstep/shared/shared-memory/page-mapping.js'
 
 /**
  * Sums of gradients over the flat parameter vector, in shared memory. Slots are allocated when first used and used again
@@ -44,17 +43,13 @@ export class Accumulators {
     return block && { path: block.path, inode: block.inode }
   }
 
-  /**
-   * Somebody may still read what a slot held, so it gets other memory under the same addresses.
-   * @throws TrainError MEMORY
-   */
+  /** Somebody may still read what a slot held, so it gets other memory under the same addresses: shared again, or, where that is short, its own. */
   renew(slot: number): void {
     const [offset, former] = [this.offsets[slot], this.blocks[slot]]
     if (offset === undefined || former === undefined) return
-    const renewed = SharedBlock.create(this.arena.memory, offset, wholePages(this.floats * Float32Array.BYTES_PER_ELEMENT))
-    if (renewed === undefined)
-      throw new TrainError('MEMORY', 'the system did not give memory for a gradient; free some, and start the worker again')
-    this.blocks[slot] = renewed
+    const bytes = wholePages(this.floats * Float32Array.BYTES_PER_ELEMENT)
+    this.blocks[slot] = SharedBlock.create(this.arena.memory, offset, bytes)
+    if (this.blocks[slot] === undefined) unmapBlock(this.arena.memory, { offset, bytes })
     former.close()
   }
 

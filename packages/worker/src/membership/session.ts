@@ -57,7 +57,7 @@ export async function work(parts: SessionParts, signal: AbortSignal): Promise<Me
       membership.send(message)
     },
   })
-  // comes before whatever the compute thread is asked next; if that thread is gone, the work will tell
+  // both come before whatever the compute thread is asked next; if that thread is gone, the work will tell
   if (narrow) compute.forgetResidual().catch(() => undefined)
   // the averager may still read what was lent to it in a membership before this one
   const lent = slots.takeBack()
