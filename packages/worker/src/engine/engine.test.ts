@@ -3,32 +3,11 @@ import type { Network } from '@lockstep/shared/models/network.js'
 import { isStatistic } from '@lockstep/shared/parameters/layout.js'
 import { describe, expect, it } from 'vitest'
 import type { Batch, BatchResult } from './batch.js'
-import { Engine } from './engine.js'
 import { momentsOf, referenceLogits, referenceLosses, referenceOutputs, type ReferenceBatch } from './reference-network.js'
+import { GLOBAL_BATCH, SEED, gradientOf, withEngine } from './test-engines.js'
 import { AVERAGED, BRANCHED, FLATTENED, GROUPED, RESIDUAL, VALUED, batchOf, oneThread, smallVgg, weightsOf } from './test-networks.js'
 
 oneThread()
-
-const SEED = 5
-const GLOBAL_BATCH = 12
-
-async function withEngine(network: Network, use: (engine: Engine) => void): Promise<void> {
-  const engine = await Engine.create({ network, layout: layoutOf(network), seed: SEED, globalBatch: GLOBAL_BATCH })
-  try {
-    use(engine)
-  } finally {
-    engine.dispose()
-  }
-}
-
-/** The flat gradient and the result. */
-function gradientOf(engine: Engine, network: Network, batch: Batch): { gradient: Float32Array; result: BatchResult } {
-  const gradient = new Float32Array(layoutOf(network).size).fill(Number.NaN)
-  const result = engine.gradient(batch, (entry, values) => {
-    gradient.set(values, entry.offset)
-  })
-  return { gradient, result }
-}
 
 const sampleOf = (batch: Batch, sample: number): Float64Array => {
   const floats = batch.images.length / batch.count
@@ -307,60 +286,6 @@ describe('in a network with branches', () => {
 function layerOf({ nonFiniteLayer = 0 }: BatchResult): string | undefined {
   return FLATTENED.layers[nonFiniteLayer - 1]?.name
 }
-
-describe('Engine.setWeights', () => {
-  it.each([
-    ['an ordinary array', (floats: number) => new Float32Array(floats)],
-    ['a SharedArrayBuffer', (floats: number) => new Float32Array(new SharedArrayBuffer(floats * 4))],
-    ['the middle of a SharedArrayBuffer', (floats: number) => new Float32Array(new SharedArrayBuffer(floats * 4 + 64), 20, floats)],
-  ])('copies from %s: writing to it afterwards changes nothing', async (_, make) => {
-    const network = smallVgg()
-    const batch = batchOf(network, 4)
-    await withEngine(network, (engine) => {
-      const flat = make(layoutOf(network).size)
-      flat.set(weightsOf(network))
-      engine.setWeights(flat)
-      flat.fill(Number.NaN)
-      const { result } = gradientOf(engine, network, batch)
-      expect(result.lossSum).toBeGreaterThan(0)
-      const again = gradientOf(engine, network, batch)
-      flat.set(weightsOf(network))
-      engine.setWeights(flat)
-      expect(gradientOf(engine, network, batch)).toEqual(again)
-      flat.set(weightsOf(network, layoutOf(network), 2))
-      engine.setWeights(flat)
-      expect(gradientOf(engine, network, batch)).not.toEqual(again)
-    })
-  })
-})
-
-describe('Engine.lendWeights', () => {
-  it('computes the same bits from the vector itself, writes nothing to it, and has memory of its own again when weights are set', async () => {
-    const network = smallVgg()
-    const batch = batchOf(network, 4)
-    await withEngine(network, (engine) => {
-      const { size } = layoutOf(network)
-      // an entry that begins where TensorFlow takes no memory of others is in it too
-      for (const shift of [0, 3]) {
-        const own = weightsOf(network)
-        engine.setWeights(own)
-        const expected = gradientOf(engine, network, batch)
-        const flat = new Float32Array(new SharedArrayBuffer((size + 16) * 4), shift * 4, size)
-        flat.set(own)
-        engine.lendWeights(flat)
-        expect(gradientOf(engine, network, batch)).toEqual(expected)
-        expect(Buffer.from(flat.slice().buffer).equals(Buffer.from(own.buffer))).toBe(true)
-        const tensors = engine.tensors()
-        engine.lendWeights(flat)
-        expect(engine.tensors()).toBe(tensors)
-        engine.setWeights(own)
-        flat.fill(Number.NaN)
-        expect(gradientOf(engine, network, batch)).toEqual(expected)
-        expect(engine.tensors()).toBe(tensors)
-      }
-    })
-  })
-})
 
 describe('Engine.gradient into a vector', () => {
   it('writes what the sink would have been given, bit for bit', async () => {

@@ -10,11 +10,11 @@ import { BatchStatistics } from './batch-statistics.js'
 import { DenseForward } from './dense-forward.js'
 import { fillDropoutMask } from './dropout-mask.js'
 import { FrozenBase } from './frozen-base.js'
-import { loadTensorFlow, sharesOurMemory, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
+import { loadTensorFlow, tensorflowVersion, type TensorFlow } from './load-tensorflow.js'
 import { LayerTimes, type LayerTime } from './layer-times.js'
+import { NetworkVariables } from './network-variables.js'
 import { nearness, valuesOf } from './regression.js'
 import { readInto } from './tensor-reader.js'
-import { giveOwnMemory, lendMemory, writeVariable } from './weight-writer.js'
 
 export interface EngineOptions {
   readonly network: Network
@@ -38,14 +38,11 @@ export class Engine {
   readonly #model: LayersModel
   readonly #dropouts: BuiltModel['dropouts']
   readonly #statistics: BatchStatistics
-  /** One an entry of the layout, in its order. */
-  readonly #variables: readonly Variable[]
+  readonly #variables: NetworkVariables
   /** Those of parameters that have a gradient. */
   readonly #trained: readonly Variable[]
   /** What stands before the first layer that is trained. */
   readonly #base: FrozenBase | undefined
-  /** The variables are somebody else's memory. */
-  #lent = false
   /** Made when a whole picture is first asked for. */
   #dense: DenseForward | undefined
   /** Made when the times of layers are first asked for. */
@@ -57,8 +54,8 @@ export class Engine {
     this.#model = built.model
     this.#dropouts = built.dropouts
     this.#statistics = new BatchStatistics(tf, built.normalizations, options.layout)
-    this.#variables = variablesOf(tf, built.model, options.layout)
-    this.#trained = this.#variables.filter((_, index) => hasGradient(options.layout.entries[index]))
+    this.#variables = new NetworkVariables(tf, built.model, options.layout)
+    this.#trained = this.#variables.all.filter((_, index) => hasGradient(options.layout.entries[index]))
     this.#base = FrozenBase.of(tf, options.network, built.model)
   }
 
@@ -77,9 +74,7 @@ export class Engine {
    * @param flat as long as the layout; may be a view of a SharedArrayBuffer
    */
   setWeights(flat: Float32Array): void {
-    if (this.#lent) for (const variable of this.#variables) giveOwnMemory(this.#tf, variable)
-    this.#lent = false
-    this.#write(this.#options.layout, this.#variables, flat)
+    this.#variables.set(flat)
     this.#statistics.set(flat)
   }
 
@@ -88,41 +83,13 @@ export class Engine {
    * What is written to it meanwhile counts, or does not.
    */
   lendWeights(flat: Float32Array): void {
-    if (!sharesOurMemory(this.#tf)) {
-      this.setWeights(flat)
-      return
-    }
-    this.#lent = true
-    this.#each(this.#options.layout, this.#variables, flat, (variable, values) => {
-      lendMemory(this.#tf, variable, values)
-    })
+    this.#variables.lend(flat)
     this.#statistics.set(flat)
   }
 
   /** Copies what is not trained into the network, once. @param flat the flat vector of its frozen tensors */
   setFrozen(flat: Float32Array): void {
-    const layout = frozenPart(layoutOf(this.#options.network))
-    this.#write(layout, variablesOf(this.#tf, this.#model, layout), flat)
-  }
-
-  #write(layout: ParameterLayout, variables: readonly Variable[], flat: Float32Array): void {
-    this.#each(layout, variables, flat, (variable, values) => {
-      writeVariable(this.#tf, variable, values)
-    })
-  }
-
-  #each(
-    { entries, size }: ParameterLayout,
-    variables: readonly Variable[],
-    flat: Float32Array,
-    what: (variable: Variable, values: Float32Array) => void,
-  ): void {
-    invariant(flat.length === size, 'the weights are as long as the layout')
-    entries.forEach((entry, index) => {
-      const variable = variables[index]
-      invariant(variable !== undefined, 'every parameter has a variable')
-      what(variable, flat.subarray(entry.offset, entry.offset + entry.size))
-    })
+    new NetworkVariables(this.#tf, this.#model, frozenPart(layoutOf(this.#options.network))).set(flat)
   }
 
   /**
@@ -160,7 +127,7 @@ export class Engine {
         sink(entry, renewed)
         return
       }
-      const gradient = grads[this.#variables[index]?.name ?? '']
+      const gradient = grads[this.#variables.all[index]?.name ?? '']
       invariant(gradient !== undefined, `${entry.name} has a gradient`)
       if (into === undefined) sink(entry, gradient.dataSync<'float32'>())
       else readInto(tf, gradient, into.subarray(entry.offset, entry.offset + entry.size))
@@ -306,7 +273,7 @@ export class Engine {
       this.#tf,
       this.#options,
       this.#model,
-      variablesOf(this.#tf, this.#model, layoutOf(this.#options.network)),
+      new NetworkVariables(this.#tf, this.#model, layoutOf(this.#options.network)).all,
     )
     return this.#dense.logits(images)
   }
@@ -401,24 +368,4 @@ export class Engine {
 
 function hasGradient(entry: ParameterEntry | undefined): boolean {
   return entry !== undefined && !isStatistic(entry.kind) && entry.frozen !== true
-}
-
-/** The model's variables in layout order. A layer's own come in the order in which the layout has them, parameters first. */
-function variablesOf(tf: TensorFlow, model: LayersModel, layout: ParameterLayout): Variable[] {
-  const taken = new Map<string, number>()
-  return layout.entries.map((entry) => {
-    const layer = entry.name.slice(0, entry.name.lastIndexOf('/'))
-    const position = taken.get(layer) ?? 0
-    taken.set(layer, position + 1)
-    const weight = model.getLayer(layer).weights[position]
-    invariant(weight !== undefined, `the model has the parameter ${entry.name}`)
-    invariant(weight.shape.join() === entry.shape.join(), `${entry.name} has the shape of the layout`)
-    const variable = weight.read()
-    invariant(isVariable(tf, variable), `${entry.name} is a variable`)
-    return variable
-  })
-}
-
-function isVariable(tf: TensorFlow, tensor: Tensor): tensor is Variable {
-  return tensor instanceof tf.Variable
 }
