@@ -18,7 +18,7 @@ import { quietRounds, reportMedian, reportVerdict, type Entrant } from './method
  * elements, which neither updates nor hands out weights. `npm run bench -- exchange [ROUNDS [NETWORK [INPUT_SIZE [SLICES]]]]`.
  */
 
-const [roundsText = '7', NETWORK = 'vgg-d', sizeText = '224', slicesText = '2'] = process.argv.slice(2)
+const [roundsText = '5', NETWORK = 'vgg-d', sizeText = '224', slicesText = '2'] = process.argv.slice(2)
 const ROUNDS = Number(roundsText)
 const WORKERS = 2
 const WARM_UP = 2
@@ -107,7 +107,7 @@ interface Sample extends Window {
   readonly ms: number
 }
 
-/** @param sample one step, in milliseconds */
+/** @param step does one and tells its milliseconds */
 function entrant(name: string, step: () => Promise<number>): Entrant<Sample> {
   return {
     name,
