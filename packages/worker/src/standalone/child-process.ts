@@ -67,6 +67,8 @@ function answerOf(child: ChildProcess, request: StandaloneRequest, { logFile, on
     // Settles once: whatever comes after the first outcome changes nothing.
     child.on('message', (message: StandaloneMessage) => {
       if (message.type === 'progress') onProgress?.(message.progress)
+      // its answer may be on the way when it is told to end
+      else if (signal?.aborted === true) reject(interrupted(request))
       else if (message.type === 'failed') reject(new TrainError(message.code, message.message))
       else resolve(message)
     })
