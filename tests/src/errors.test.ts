@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -151,21 +152,27 @@ async function damage(path: string): Promise<void> {
   }
 }
 
+const MEBIBYTE = 2 ** 20
+
+/** What the process has, and so much more: small things succeed (a library that cannot get a few bytes has no words), large ones fail. */
+function allowNoMoreThan(pid: number, bytes: number): void {
+  const held = /^VmSize:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${String(pid)}/status`, 'utf8'))?.[1]
+  execFileSync('prlimit', ['--pid', String(pid), `--as=${String(Number(held) * 1024 + bytes)}`])
+}
+
 describe('a worker that runs out of memory', () => {
   it(
     'is lost with its own reason, and the other goes on to the same bits',
     async () => {
-      // long enough for it to need a page: measured, it lives for a dozen steps on what it has in one case of four
-      const steps = 100
-      const reference = await trainToEnd(recipeOf(pictures, { workers: 1, steps }), { base: join(base, 'runs') })
-      const recipe = recipeOf(pictures, { workers: 2, steps })
+      // a step lives on the memory of the steps before it; an evaluation of pictures of thirty-two times the width cannot
+      const changes: Partial<RecipeInput> = { steps: 10, evaluation: { everySteps: 5, protocol: 'dense', scales: [1024], batch: 1 } }
+      const reference = await trainToEnd(recipeOf(pictures, { ...changes, workers: 1 }), { base: join(base, 'runs') })
+      const recipe = recipeOf(pictures, { ...changes, workers: 2 })
       recipe.run.workers.minimum = 1
       let pid: number | undefined
       const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
         if (event.type === 'workerJoined') pid = event.pid
-        // no further page for it: the next allocation fails
-        if (event.type === 'step' && event.step === 6 && pid !== undefined)
-          execFileSync('prlimit', ['--pid', String(pid), '--as=1', '--data=1'])
+        if (event.type === 'step' && event.step === 3 && pid !== undefined) allowNoMoreThan(pid, 16 * MEBIBYTE)
       })
       const told = trained.events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
       expect(told).toHaveLength(1)

@@ -27,6 +27,14 @@ describe('firstCause', () => {
     expect(firstCause(lines)).toBe(cause)
   })
 
+  it('says what a signal means if the process had no words of its own', () => {
+    const atWork = '{"level":30,"msg":"at work"}'
+    expect(firstCause([atWork], 'SIGSEGV')).toContain('memory')
+    expect(firstCause([], 'SIGKILL')).toContain('killed from outside')
+    expect(firstCause([atWork, 'std::bad_alloc'], 'SIGABRT')).toBe('std::bad_alloc')
+    expect(firstCause([atWork], 'SIGUSR2')).toBe('at work')
+  })
+
   it('is one line of a length that can be read', () => {
     expect(firstCause(['Error: '.padEnd(5000, 'x')]).length).toBeLessThan(320)
   })

@@ -5,15 +5,24 @@ const SIGNS = /\b(\w*Error|fatal|panic|abort(ed)?|bad_alloc|out of memory|cannot
 /** Frames of a stack, and what Node prints around one. */
 const NOISE = /^\s*(at |node:|Node\.js v|\^|throw |\.\.\.|$)/
 
+/** What the system's own signals mean to who reads of them. */
+const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
+  SIGKILL: 'killed from outside; a system that is out of memory does that too',
+  SIGSEGV: 'a native library crashed, mostly for want of memory',
+  SIGBUS: 'a native library crashed, mostly for want of memory or of space in /dev/shm',
+  SIGABRT: 'a native library gave up, mostly for want of memory',
+  SIGILL: 'this processor lacks an instruction that TensorFlow uses (AVX)',
+}
+
 /**
- * The reason in a log's last lines: the first line that speaks of an error (what follows is mostly its consequence), or
- * else the last line that says anything. Empty if there is none.
+ * Why a process ended: the first of its log's last lines that speaks of an error (what follows is mostly its
+ * consequence), or else what the signal that ended it means, or else the last line that says anything. Empty if there
+ * is none.
  */
-export function firstCause(lines: readonly string[]): string {
+export function firstCause(lines: readonly string[], signal: NodeJS.Signals | null = null): string {
   const spoken = lines.filter((line) => !NOISE.test(line)).map(speak)
-  const chosen = spoken.find((line) => line.error) ?? spoken.at(-1)
-  if (chosen === undefined) return ''
-  return chosen.text.length > LONGEST ? `${chosen.text.slice(0, LONGEST)}…` : chosen.text
+  const text = spoken.find((line) => line.error)?.text ?? (signal && MEANINGS[signal]) ?? spoken.at(-1)?.text ?? ''
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
 }
 
 /** A line as words: the message of a JSON log line, anything else as it is. */

@@ -26,7 +26,7 @@ export interface LocalWorkerExit {
   readonly pid: number
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
-  /** The reason as its log gives it; may be empty (SIGKILL leaves no words). */
+  /** The reason as its log gives it, or what its signal means; may be empty. */
   readonly cause: string
   /** Its log's last lines, oldest first. */
   readonly lastLines: readonly string[]
@@ -153,7 +153,7 @@ export class LocalWorkers {
       pid,
       code,
       signal,
-      cause: firstCause(lastLines),
+      cause: firstCause(lastLines, signal),
       lastLines: lastLines.slice(-10),
       logFile,
       asked: entry.asked,
