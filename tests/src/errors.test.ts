@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -152,27 +151,21 @@ async function damage(path: string): Promise<void> {
   }
 }
 
-const MEBIBYTE = 2 ** 20
-
-/** What the process has, and so much more: small things succeed (a library that cannot get a few bytes has no words), large ones fail. */
-function allowNoMoreThan(pid: number, bytes: number): void {
-  const held = /^VmSize:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${String(pid)}/status`, 'utf8'))?.[1]
-  execFileSync('prlimit', ['--pid', String(pid), `--as=${String(Number(held) * 1024 + bytes)}`])
-}
-
 describe('a worker that runs out of memory', () => {
   it(
     'is lost with its own reason, and the other goes on to the same bits',
     async () => {
-      // a step lives on the memory of the steps before it; an evaluation of pictures of thirty-two times the width cannot
-      const changes: Partial<RecipeInput> = { steps: 10, evaluation: { everySteps: 5, protocol: 'dense', scales: [1024], batch: 1 } }
+      // a step lives on the memory of the steps before it, for a hundred of them; an evaluation of larger pictures cannot
+      const changes: Partial<RecipeInput> = { steps: 10, evaluation: { everySteps: 5, protocol: 'dense', scales: [1024], batch: 2 } }
       const reference = await trainToEnd(recipeOf(pictures, { ...changes, workers: 1 }), { base: join(base, 'runs') })
       const recipe = recipeOf(pictures, { ...changes, workers: 2 })
       recipe.run.workers.minimum = 1
       let pid: number | undefined
       const trained = await trainToEnd(recipe, { base: join(base, 'runs') }, (event) => {
         if (event.type === 'workerJoined') pid = event.pid
-        if (event.type === 'step' && event.step === 3 && pid !== undefined) allowNoMoreThan(pid, 16 * MEBIBYTE)
+        // no further page for it: the next allocation that wants one fails
+        if (event.type === 'step' && event.step === 3 && pid !== undefined)
+          execFileSync('prlimit', ['--pid', String(pid), '--as=1', '--data=1'])
       })
       const told = trained.events.flatMap((event) => (event.type === 'warning' ? [event.message] : []))
       expect(told).toHaveLength(1)
