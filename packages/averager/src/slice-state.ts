@@ -1,7 +1,9 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
+import { weightsChunks } from '@lockstep/shared/protocol/grpc-definitions.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
+import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { copyBytes, copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
@@ -341,9 +343,9 @@ export class SliceState {
     return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
   }
 
-  /** A copy of {@link weights} in ordinary memory: protobuf would copy it byte by byte from where it lies. */
-  ownWeights(version: number, chunk: number): Buffer {
-    return copyOf(this.weights(version, chunk))
+  /** A message with a copy of {@link weights}. */
+  weightsMessage(version: number, chunk: number): WeightsChunk {
+    return weightsChunks.withBody({ chunk }, this.weights(version, chunk))
   }
 
   /** The file in memory that a version's weights are, from the slice's first on; undefined where others cannot map it, or bodies are rounded. */

@@ -84,7 +84,7 @@ export class WeightsStreams {
       const startUs = this.#spans.now()
       const weights = this.#state.weights(version, chunk)
       const shared = stream.shared ? this.#shared.body(version, chunk, weights) : undefined
-      call.write(shared === undefined ? { chunk, body: this.#state.ownWeights(version, chunk) } : { chunk, shared }, () => {
+      call.write(shared === undefined ? this.#state.weightsMessage(version, chunk) : { chunk, shared }, () => {
         stream.inFlight--
         this.#pump(stream)
       })

@@ -2,6 +2,7 @@ import { SliceState, type SliceListener, type SliceOptions } from '@lockstep/ave
 import { sideOf } from '@lockstep/averager/version-buffers.js'
 import type { Arena, UpdateRange } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
+import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import { sumOf, type GradientTree } from './gradient-tree.js'
 import { updatedChunk } from './undisturbed.js'
 import { Violation } from './violation.js'
@@ -117,7 +118,7 @@ export class SymbolicSlice extends SliceState {
     return this.stateOf(version, chunk).weights as unknown as Buffer
   }
 
-  override ownWeights(version: number, chunk: number): Buffer {
-    return this.weights(version, chunk)
+  override weightsMessage(version: number, chunk: number): WeightsChunk {
+    return { chunk, body: this.weights(version, chunk) }
   }
 }

@@ -1,5 +1,5 @@
 import { clientEndpoint } from '@lockstep/shared/protocol/endpoints.js'
-import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { contributions, services } from '@lockstep/shared/protocol/grpc-definitions.js'
 import { memberMetadata } from '@lockstep/shared/protocol/member-metadata.js'
 import type { Acknowledgement__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
 import type { AveragerClient } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
@@ -8,7 +8,6 @@ import type { Outcome__Output } from '@lockstep/shared/protocol/generated/lockst
 import type { SharedBody } from '@lockstep/shared/protocol/generated/lockstep/v1/SharedBody.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
-import { copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import { ContributionBook, type BookEntry } from './contribution-book.js'
@@ -112,12 +111,12 @@ export class SliceLink {
   private outgoing({ contribution, lent }: OutgoingChunk): Contribution {
     const { body } = contribution
     if (!(body instanceof Uint8Array) || body.length < SHARED_FROM_BYTES) return contribution
-    // protobuf copies a body byte by byte if it lies in shared memory
-    if (!this.sharesMemory) return { ...contribution, body: copyOf(body) }
-    if (lent !== undefined) return { ...contribution, body: Buffer.alloc(0), shared: lent }
+    const { body: _, ...rest } = contribution
+    if (!this.sharesMemory) return contributions.withBody(rest, body)
+    if (lent !== undefined) return { ...rest, shared: lent }
     this.ring ??= UploadRing.create(FLIGHT_BYTES, CHUNK_FLOATS * 4)
     const shared = this.ring?.place(body)
-    return shared === undefined ? { ...contribution, body: copyOf(body) } : { ...contribution, body: Buffer.alloc(0), shared }
+    return shared === undefined ? contributions.withBody(rest, body) : { ...rest, shared }
   }
 
   private leaveRing(): void {
