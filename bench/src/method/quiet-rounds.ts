@@ -26,6 +26,7 @@ export async function quietRounds<Sample extends { readonly steal: number; reado
   entrants: readonly Entrant<Sample>[],
   rounds: number,
 ): Promise<QuietRounds<Sample>> {
+  if (!(rounds >= 1)) throw new Error('the number of rounds, the first argument, is a number from 1 on')
   const kept: Sample[][] = []
   let run = 0
   while (kept.length < rounds && run < rounds * MOST_ROUNDS_FACTOR) {
