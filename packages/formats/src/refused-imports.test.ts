@@ -1,26 +1,13 @@
-import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { openTensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
-import { importModel, type ImportReport, type ImportRequest } from './import-model.js'
-import { FIXTURES, shallowFile } from './test-files.js'
+import type { ImportRequest } from './import-model.js'
+import { FIXTURES, filesOfTest, shallowFile } from './test-files.js'
 
-let folder: string
-const at = (name: string): string => join(folder, name)
 vi.setConfig({ testTimeout: 240_000 })
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lockstep-refused-imports-'))
-})
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true })
-})
-
-let count = 0
-async function imported(file: string, more: Partial<ImportRequest> = {}): Promise<ImportReport & { out: string }> {
-  const out = at(`${String(++count)}.safetensors`)
-  return { ...(await importModel({ file, out, hints: {}, ...more })), out }
-}
+const files = filesOfTest()
+const { at, imported } = files
 
 describe('a file that cannot be imported', () => {
   it.each<[string, Partial<ImportRequest>, RegExp]>([
@@ -39,12 +26,12 @@ describe('a file that cannot be imported', () => {
     ['a-64.png', {}, /is of no known format/],
     ['nothing.h5', {}, /there is no such file/],
   ])('%s with %j: one line, and nothing is written', async (file, more, message) => {
-    const before = await readdir(folder)
+    const before = await readdir(files.folder)
     await expect(imported(join(FIXTURES, file), more)).rejects.toMatchObject({
       name: 'TrainError',
       message: expect.stringMatching(new RegExp(`^[^\\n]*${message.source}[^\\n]*$`)) as string,
     })
-    expect(await readdir(folder)).toEqual(before)
+    expect(await readdir(files.folder)).toEqual(before)
   })
 
   it.each([
@@ -94,7 +81,7 @@ describe('a file that cannot be imported', () => {
   })
 
   it('tensors with our names that do not say how pictures were fed, until it is said', async () => {
-    const file = await shallowFile(folder)
+    const file = await shallowFile(files.folder)
     await expect(imported(file)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('--preprocessing') as string })
     expect(await imported(file, { pictures: 'unit' })).toMatchObject({ format: 'safetensors', model: { name: 'vgg-a' } })
   })

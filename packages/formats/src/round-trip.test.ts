@@ -1,31 +1,18 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import * as yauzl from 'yauzl'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { openCheckpoint, openTensorFile } from '@lockstep/shared/checkpoint/checkpoint.js'
 import { exportModel } from './export-model.js'
 import { openForeignModel } from './format-detection.js'
 import type { FormatName } from './foreign-model.js'
-import { importModel, type ImportReport, type ImportRequest } from './import-model.js'
-import { FIXTURES, shallowFile } from './test-files.js'
+import { importModel } from './import-model.js'
+import { FIXTURES, filesOfTest, shallowFile } from './test-files.js'
 
-let folder: string
-const at = (name: string): string => join(folder, name)
 vi.setConfig({ testTimeout: 240_000 })
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lockstep-formats-'))
-})
-afterAll(async () => {
-  await rm(folder, { recursive: true, force: true })
-})
-
-let count = 0
-async function imported(file: string, more: Partial<ImportRequest> = {}): Promise<ImportReport & { out: string }> {
-  const out = at(`${String(++count)}.safetensors`)
-  return { ...(await importModel({ file, out, hints: {}, ...more })), out }
-}
+const files = filesOfTest()
+const { at, imported } = files
 
 /** Bits of every tensor by layer and role, or by the file's own names. */
 async function bitsOf(path: string, named: 'place' | 'file'): Promise<Map<string, string>> {
@@ -215,14 +202,14 @@ describe('an export', () => {
     const text = (await readFile(at('tensors'))).toString('latin1')
     expect(text).toContain('block1_conv1/kernel')
     const shallow = at('a-lrn.safetensors')
-    await importModel({ file: await shallowFile(folder), out: shallow, hints: { name: 'vgg-a-lrn' }, pictures: 'torch' })
-    const before = await readdir(folder)
+    await importModel({ file: await shallowFile(files.folder), out: shallow, hints: { name: 'vgg-a-lrn' }, pictures: 'torch' })
+    const before = await readdir(files.folder)
     for (const format of ['keras', 'torchvision'] as const)
       await expect(exportModel({ checkpoint: shallow, format, out: at('never') })).rejects.toMatchObject({
         code: 'CHECKPOINT_MISMATCH',
         message: expect.stringMatching(/^[^\n]*vgg-a-lrn[^\n]*--format safetensors[^\n]*$/) as string,
       })
-    expect(await readdir(folder)).toEqual(before)
+    expect(await readdir(files.folder)).toEqual(before)
   })
 })
 
