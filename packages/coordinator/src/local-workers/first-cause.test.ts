@@ -35,6 +35,21 @@ describe('firstCause', () => {
     expect(firstCause([atWork], 'SIGUSR2')).toBe('at work')
   })
 
+  it("says what the end of Node's own engine means, and the check that failed", () => {
+    const lines = [
+      '#',
+      '# Fatal error in , line 0',
+      '# Check failed: 12 == (*__errno_location ()).',
+      '#',
+      '#',
+      '#FailureMessage Object: 0x7ffd',
+    ]
+    expect(firstCause(lines, 'SIGTRAP')).toMatch(/memory \(Check failed: 12 == .*\)$/)
+    expect(firstCause(['#', '# Fatal error in , line 0', '# Fatal process out of memory: Zone'], 'SIGTRAP')).toBe(
+      '# Fatal process out of memory: Zone',
+    )
+  })
+
   it('is one line of a length that can be read', () => {
     expect(firstCause(['Error: '.padEnd(5000, 'x')]).length).toBeLessThan(320)
   })

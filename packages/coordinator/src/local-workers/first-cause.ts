@@ -2,8 +2,10 @@
 const LONGEST = 300
 const ERROR_LEVEL = 50 // pino's
 const SIGNS = /\b(\w*Error|fatal|panic|abort(ed)?|bad_alloc|out of memory|cannot|killed|core dumped)\b/i
-/** Frames of a stack, and what Node prints around one. */
-const NOISE = /^\s*(at |node:|Node\.js v|\^|throw |\.\.\.|$)/
+/** Frames of a stack, what Node prints around one, and the frame of V8's last words. */
+const NOISE = /^\s*(at |node:|Node\.js v|\^|throw |\.\.\.|# Fatal error in|#\s*$|#FailureMessage|$)/
+/** How V8 begins when one of its own checks fails; the next line says which. */
+const V8_ENDS = '# Fatal error in'
 
 /** What the system's own signals mean to who reads of them. */
 const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
@@ -11,6 +13,7 @@ const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
   SIGSEGV: 'a native library crashed, mostly for want of memory',
   SIGBUS: 'a native library crashed, mostly for want of memory or of space in /dev/shm',
   SIGABRT: 'a native library gave up, mostly for want of memory',
+  SIGTRAP: "Node's engine or a native library gave up, mostly for want of memory",
   SIGILL: 'this processor lacks an instruction that TensorFlow uses (AVX)',
 }
 
@@ -21,8 +24,20 @@ const MEANINGS: Partial<Record<NodeJS.Signals, string>> = {
  */
 export function firstCause(lines: readonly string[], signal: NodeJS.Signals | null = null): string {
   const spoken = lines.filter((line) => !NOISE.test(line)).map(speak)
-  const text = spoken.find((line) => line.error)?.text ?? (signal && MEANINGS[signal]) ?? spoken.at(-1)?.text ?? ''
+  const meaning = signal ? MEANINGS[signal] : undefined
+  const check = failedCheck(lines)
+  const text =
+    spoken.find((line) => line.error)?.text ??
+    (meaning !== undefined && check !== undefined ? `${meaning} (${check})` : meaning) ??
+    spoken.at(-1)?.text ??
+    ''
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
+}
+
+/** The check of its own that V8 failed, from the line after the one that says it ends. */
+function failedCheck(lines: readonly string[]): string | undefined {
+  const at = lines.findIndex((line) => line.startsWith(V8_ENDS))
+  return at < 0 ? undefined : lines[at + 1]?.replace(/^#\s*/, '')
 }
 
 /** A line as words: the message of a JSON log line, anything else as it is. */
