@@ -56,12 +56,11 @@ export class TrainingProcess {
       void training.stop()
     }
     if (signal === undefined) process.once('SIGINT', stop)
-    else {
-      signal.addEventListener('abort', stop, { once: true })
-      child.once('exit', () => {
-        signal.removeEventListener('abort', stop)
-      })
-    }
+    else signal.addEventListener('abort', stop, { once: true })
+    child.once('exit', () => {
+      process.off('SIGINT', stop)
+      signal?.removeEventListener('abort', stop)
+    })
     if (signal?.aborted === true) stop()
     return training
   }

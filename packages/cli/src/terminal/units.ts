@@ -1,8 +1,11 @@
 /** Numbers as people read them. */
 
+// made once: a progress line has several numbers, and making the format costs more than all of them
+const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
+
 /** 138357544 → 138,357,544 */
 export function count(value: number): string {
-  return value.toLocaleString('en-US', { maximumFractionDigits: 0 })
+  return WHOLE.format(value)
 }
 
 /** Bytes in decimal units: 61 MB, 4.5 GB. */
