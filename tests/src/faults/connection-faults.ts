@@ -62,7 +62,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: "worker's connections cut",
     quick: true,
-    length: 'short',
+    length: 'long',
     start: behindRelay,
     disturb: async (run) => {
       const from = run.heard.length
@@ -130,7 +130,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'a contribution cut off in the middle of a chunk',
     quick: true,
-    length: 'short',
+    length: 'long',
     start: behindRelay,
     disturb: async (run, moment: Moment) => {
       const relay = relayOf(run)

@@ -1,7 +1,10 @@
 import type { DisturbedRun } from './disturbed-run.js'
 import type { Moment } from './moment.js'
 
-/** How long the undisturbed training is: long enough for the fault to strike, be noticed and be over. */
+/**
+ * How long the undisturbed training is: long enough for the fault to strike, be noticed and be over. Where a worker by hand has to start
+ * meanwhile, a short one may be over before it is there.
+ */
 export type RunLength = 'short' | 'long'
 
 /** One row of the failure contract (docs/operations.md): what is done to a real run, and what must come of it. */

@@ -92,7 +92,7 @@ export const WORKER_FAULTS: readonly Fault[] = [
   {
     name: 'worker joins in the middle',
     quick: true,
-    length: 'short',
+    length: 'long',
     start: async (run) => {
       await run.train(['--workers', '1'])
     },
@@ -108,7 +108,7 @@ export const WORKER_FAULTS: readonly Fault[] = [
   {
     name: 'worker leaves politely (SIGTERM)',
     quick: true,
-    length: 'short',
+    length: 'long',
     start: async (run) => {
       await withRemote(run)
     },
