@@ -300,7 +300,7 @@ export class RunShell {
   }
 
   #spanJob({ step, span, hint, audited, drops }: RunEffect & { type: 'assignSpan' }): Job {
-    const next = hint === null ? null : { step: step + 1, first: hint.first, count: hint.count }
+    const next = hint === null ? null : { step: step + 1, ...hint }
     const checks = { ...(audited === undefined ? {} : { audited }), ...(drops === undefined ? {} : { drops }) }
     return { kind: 'span', term: this.#parts.preparation.term, step, first: span.first, count: span.count, hint: next, ...checks }
   }

@@ -3,6 +3,11 @@ import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { Straggler } from './stragglers.js'
 import type { TrainErrorCode } from '@lockstep/shared/errors/train-error.js'
 
+/** The span a worker will likely get at the next step. `begin`: nothing will come between. */
+export interface LikelySpan extends LeafRange {
+  readonly begin?: true
+}
+
 /** What the shell is to do, in this order. */
 export type RunEffect =
   /** Contributions of `step` count from now on, but not those of quarantined workers; its update uses `rate`. */
@@ -18,7 +23,7 @@ export type RunEffect =
       readonly worker: string
       readonly step: number
       readonly span: LeafRange
-      readonly hint: LeafRange | null
+      readonly hint: LikelySpan | null
       /** Leaves of the span that are sent as nodes of their own. */
       readonly audited?: readonly number[]
       /** Provisional versions that were dropped before. */

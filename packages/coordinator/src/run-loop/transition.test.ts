@@ -111,6 +111,30 @@ describe('a step', () => {
     expect(run.state.version).toBe(1)
   })
 
+  it('says of the next span that it may be begun early where a step follows at once', () => {
+    const hints = (effects: RunEffect[]) => effects.flatMap((effect) => (effect.type === 'assignSpan' ? [effect.hint] : []))
+    const run = new Driver()
+    run.join('a')
+    run.join('b')
+    const begin = { begin: true }
+    expect(hints(run.send({ type: 'started' }))).toEqual([
+      { first: 0, count: 4, ...begin },
+      { first: 4, count: 4, ...begin },
+    ])
+    // the evaluation comes after two steps, the end after four
+    const plain = [
+      { first: 0, count: 4 },
+      { first: 4, count: 4 },
+    ]
+    expect(hints(run.step())).toEqual(plain)
+    run.step()
+    expect(hints(run.evaluate()).at(0)).toHaveProperty('begin')
+    expect(hints(run.step())).toEqual(plain)
+    const audited = new Driver({ audit: { seed: 1, share: 0.5 } })
+    audited.join('a')
+    expect(hints(audited.send({ type: 'started' })).at(0)).toEqual({ first: 0, count: 8 })
+  })
+
   it('puts what a lost queue held in again, for everybody or for one worker', () => {
     const run = new Driver()
     run.join('a')

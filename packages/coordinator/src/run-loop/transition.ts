@@ -5,7 +5,7 @@ import { planStep, splitLeaves, type Capacity } from './assignment.js'
 import { overdueWorkers, restartDeadlines } from './deadlines.js'
 import { beginEvaluation, evaluated, evaluationDue, handOutBatches } from './evaluation.js'
 import { failNonFinite, MOST_SKIPS, nonFiniteWords } from './non-finite-step.js'
-import type { RunEffect } from './run-effect.js'
+import type { LikelySpan, RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
 import { afterDrops, isDue, rangesOf, type RunState } from './run-state.js'
 import { stragglerAfterSpan } from './stragglers.js'
@@ -127,8 +127,17 @@ function beginStep(state: RunState, effects: RunEffect[]): void {
   effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps), ...checks })
   forgive(state)
   state.spans = planStep(plan.leaves, capacities(state), state.spans)
-  for (const span of state.spans) give(state, span.worker, span, span, effects)
+  const begin = stepFollows(state) ? { begin: true as const } : {}
+  for (const span of state.spans) give(state, span.worker, span, { ...span, ...begin }, effects)
   assignAudits(state, effects)
+}
+
+/** Whether the commit of the step that begins will be followed by a step at once, as far as anybody can know, and none of its leaves is audited. */
+function stepFollows(state: RunState): boolean {
+  const { plan, stopReason } = state
+  const next = state.version + 1
+  if (stopReason !== null || next >= (plan.replayUntil ?? plan.steps) || (plan.audit?.share ?? 0) > 0) return false
+  return plan.evaluationBatches === 0 || plan.evaluationEvery === null || !isDue(next, plan.evaluationEvery)
 }
 
 /** Nobody who is left without leaves is measured: what is known of a slow worker fades, so that it is tried again. */
@@ -160,7 +169,7 @@ function give(
   state: RunState,
   worker: string,
   span: { first: number; count: number },
-  hint: { first: number; count: number } | null,
+  hint: LikelySpan | null,
   effects: RunEffect[],
 ): void {
   const { first, count } = span
@@ -172,10 +181,14 @@ function give(
   }
   owner.leaves.push(...Array.from({ length: count }, (_, index) => first + index))
   owner.audits.push(...auditedIn(state, span).filter((leaf) => !owner.audits.includes(leaf)))
-  assignSpan(state, worker, { first, count }, hint && { first: hint.first, count: hint.count }, effects)
+  assignSpan(state, worker, { first, count }, hint && likelySpan(hint), effects)
 }
 
-function assignSpan(state: RunState, worker: string, span: LeafRange, hint: LeafRange | null, effects: RunEffect[]): void {
+function likelySpan({ first, count, begin }: LikelySpan): LikelySpan {
+  return { first, count, ...(begin === undefined ? {} : { begin }) }
+}
+
+function assignSpan(state: RunState, worker: string, span: LeafRange, hint: LikelySpan | null, effects: RunEffect[]): void {
   const audited = auditedIn(state, span)
   const checks = { ...(audited.length === 0 ? {} : { audited }), ...afterDrops(state) }
   effects.push({ type: 'assignSpan', worker, step: state.version, span, hint, ...checks })

@@ -11,11 +11,23 @@ export interface SpanJob {
   readonly first: number
   readonly count: number
   /** The span this worker will likely get at the next step, so that its input can be decoded in time. */
-  readonly hint: { readonly step: number; readonly first: number; readonly count: number } | null
+  readonly hint: SpanHint | null
   /** Leaves of the span that are audited: each is sent as a node of its own. Left out: none. */
   readonly audited?: readonly number[]
   /** How many provisional versions of this term were dropped before. Left out: none. */
   readonly drops?: number
+}
+
+/** What will likely be asked of a worker next. */
+export interface SpanHint {
+  readonly step: number
+  readonly first: number
+  readonly count: number
+  /**
+   * Nothing will come between: once weights version `step` is committed, the span may be begun before its job is here. Nothing of it
+   * may be sent before. Left out: it may not be begun.
+   */
+  readonly begin?: true
 }
 
 /** Compute the evaluation batches [first, first + count) with weights version `version`. */

@@ -47,6 +47,17 @@ describe('Prefetch', () => {
     expect(started).toEqual([1, 2, 3, 5])
   })
 
+  it('goes on with what was planned when more is', async () => {
+    const { prefetch, started, finish } = harness(3)
+    prefetch.plan([1, 2])
+    await finish(1)
+    expect(await prefetch.take(1)).toBe('batch 1')
+    prefetch.planMore([2, 3])
+    expect(started).toEqual([1, 2])
+    await finish(2)
+    expect(started).toEqual([1, 2, 3])
+  })
+
   it('loads at once what nobody planned', async () => {
     const { prefetch, finish } = harness(1)
     const taken = prefetch.take(7)

@@ -29,6 +29,12 @@ export class Prefetch<Batch> {
     this.pump()
   }
 
+  /** Says what will be needed after what was planned and is not taken yet. */
+  planMore(keys: readonly number[]): void {
+    this.wanted = [...this.wanted, ...keys.filter((key) => !this.wanted.includes(key))]
+    this.pump()
+  }
+
   /** The batch with this key: already here, under way, or loaded now. It is handed over, not kept. */
   async take(key: number): Promise<Batch> {
     const batch = this.present.get(key) ?? this.start(key)

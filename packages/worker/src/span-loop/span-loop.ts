@@ -12,6 +12,7 @@ import type { Prefetch } from '../loader/prefetch.js'
 import { positionsOf, type BatchGeometry } from '../loader/span-batches.js'
 import type { WorkerLog } from '../worker-log.js'
 import type { SlotPool } from './slot-pool.js'
+import { EarlySpan } from './early-span.js'
 import { SpanWork } from './span-work.js'
 
 export interface SpanLoopOptions {
@@ -29,7 +30,7 @@ export interface SpanLoopOptions {
   readonly log: WorkerLog
   /** Whether nodes travel as bfloat16; left out: float32. */
   readonly narrow?: boolean
-  /** Whether the next weights are asked for before they are committed. Default: true. */
+  /** Whether the next weights are asked for before they are committed, and the next span begun before its job is here. Default: true. */
   readonly overlap?: boolean
   /** Where it is noted what was done when. */
   readonly spans?: SpanRecorder
@@ -42,6 +43,8 @@ interface InHand {
   readonly work: SpanWork | undefined
   /** Ends what it waits for. */
   readonly abort: AbortController
+  /** Set while its job may still come. */
+  readonly early: EarlySpan | undefined
 }
 
 /** One job at a time: its waits lie within it. */
@@ -58,9 +61,13 @@ export class SpanLoop {
   readonly failed: Promise<never>
   private fail!: (error: unknown) => void
   private inHand: InHand | undefined
+  /** What is done before its job is here. */
+  private early: EarlySpan | undefined
   private committed = 0
   /** Provisional versions that were dropped, as far as we heard. */
   private drops = 0
+  /** The newest step of which a span was done. */
+  private finished = -1
   /** The version the engine holds. */
   private engineVersion: number | undefined
   private stopped = false
@@ -122,12 +129,14 @@ export class SpanLoop {
     this.stopped = true
     if (this.inHand !== undefined) this.abandon(this.inHand, 'the membership is over')
     await this.idle
+    await this.early?.over
   }
 
   private abandon(inHand: InHand, reason: string): void {
     if (inHand.abort.signal.aborted) return
     this.options.log.info({ version: inHand.version, reason }, 'giving up the job in hand')
     inHand.work?.abandon()
+    inHand.early?.refuse()
     inHand.abort.abort(new TrainError('INTERRUPTED', reason))
     this.options.exchange.dropWaiting()
   }
@@ -141,11 +150,34 @@ export class SpanLoop {
       return
     }
     this.forgetDropped(job)
+    const { early } = this
+    this.early = undefined
+    if (early?.take(job) === true) await early.over
+    else {
+      if (early !== undefined && this.inHand !== undefined) this.abandon(this.inHand, 'another job came')
+      await early?.over
+      await this.perform(job)
+    }
+    if (job.kind === 'span') this.beginEarly(job)
+  }
+
+  /** Begins the span that will likely be asked for next. */
+  private beginEarly({ hint, term, step }: SpanJob): void {
+    const { overlap = true, narrow = false } = this.options
+    // a residual goes from node to node: what is not sent must not leave one
+    if (this.stopped || !overlap || narrow || hint?.begin !== true || this.finished !== step) return
+    const early = new EarlySpan({ kind: 'span', term, step: hint.step, first: hint.first, count: hint.count, hint: null })
+    this.early = early
+    early.over = this.perform(early.job, early)
+  }
+
+  private async perform(job: Job, early?: EarlySpan): Promise<void> {
+    const version = job.kind === 'span' ? job.step : job.version
     try {
       const name = job.kind === 'span' ? `step ${String(version)}` : `evaluation of version ${String(version)}`
-      this.spans.add({ ...JOB, kind: 'wait', name: 'wait for a job', step: version }, this.idleSinceUs)
+      if (early === undefined) this.spans.add({ ...JOB, kind: 'wait', name: 'wait for a job', step: version }, this.idleSinceUs)
       await this.spans.time({ ...JOB, kind: 'job', name, step: version }, async () => {
-        if (job.kind === 'span') await this.runSpan(job)
+        if (job.kind === 'span') await this.runSpan(job, early)
         else await this.runEvaluation(job)
       })
     } catch (error) {
@@ -170,7 +202,7 @@ export class SpanLoop {
     return this.stopped || this.inHand?.abort.signal.aborted === true
   }
 
-  private async runSpan(job: SpanJob): Promise<void> {
+  private async runSpan(job: SpanJob, early: EarlySpan | undefined): Promise<void> {
     const { batch, leaves, compute, exchange, slots, training, tell, log, narrow = false, overlap = true } = this.options
     const { step, first, count, hint, term } = job
     if (step < this.committed) {
@@ -178,6 +210,9 @@ export class SpanLoop {
       return
     }
     training.plan([...positionsOf(batch, step, job), ...(hint === null ? [] : positionsOf(batch, hint.step, hint))])
+    early?.onTaken((next) => {
+      training.planMore(positionsOf(batch, next.step, next))
+    })
     const work = new SpanWork(
       {
         ...{ batch, leaves, compute, slots },
@@ -185,6 +220,7 @@ export class SpanLoop {
         send: async (node) => await exchange.send(node),
         mayLend: () => !narrow && exchange.mayLend,
         narrow: narrow ? async (slot) => await compute.narrow(slot) : undefined,
+        wanted: early?.wanted,
         wait: async (name, what) => await this.spans.time({ ...JOB, kind: 'wait', name, step }, what),
         leafFinished: () => {
           this.counters.leavesFinished++
@@ -192,10 +228,10 @@ export class SpanLoop {
       },
       job,
     )
-    const inHand = { version: step, work, abort: new AbortController() }
+    const inHand = { version: step, work, abort: new AbortController(), early }
     this.inHand = inHand
-    this.counters.step = step
     await this.untilFinal(step, inHand.abort.signal)
+    this.counters.step = step
     const weightsSeconds = await this.setWeights(step, inHand.abort.signal)
     const outcome = await work.run(() => {
       if (overlap) exchange.weights.want(step + 1)
@@ -205,6 +241,7 @@ export class SpanLoop {
       log.info({ step, first, count, computed: outcome.leaves }, 'the step was over before the span was')
       return
     }
+    this.finished = step
     const { loadSeconds, computeSeconds, sendSeconds } = outcome
     const seconds = { loadSeconds, weightsSeconds, computeSeconds, sendSeconds }
     tell({ spanFinished: { term, step, firstLeaf: first, leafCount: outcome.leaves, ...seconds, ...this.bytesSinceLast() } })
@@ -223,7 +260,7 @@ export class SpanLoop {
   private async runEvaluation(job: EvaluationJob): Promise<void> {
     const { compute, evaluation, tell } = this.options
     const { term, version, first, count } = job
-    const inHand = { version, work: undefined, abort: new AbortController() }
+    const inHand = { version, work: undefined, abort: new AbortController(), early: undefined }
     this.inHand = inHand
     const batches = Array.from({ length: count }, (_, index) => first + index)
     evaluation.plan(batches)

@@ -73,12 +73,12 @@ describe('SpanWork on the compute thread', () => {
     return found
   }
 
-  const spanOf = (span: LeafRange, atLeaf?: (work: SpanWork, leaf: number) => void) => {
+  const spanOf = (span: LeafRange, atLeaf?: (work: SpanWork, leaf: number) => void, wanted?: Promise<boolean>) => {
     const sent = new Map<string, Node>()
     let finished = 0
     const work: SpanWork = new SpanWork(
       {
-        ...{ batch: recipe.batch, leaves: LEAVES, compute, slots },
+        ...{ batch: recipe.batch, leaves: LEAVES, compute, slots, wanted },
         take: async (position) => await Promise.resolve(batchAt(position)),
         send: async ({ node, byteOffset, statistics }) => {
           sent.set(nodeKey(node), { values: read(byteOffset), statistics })
@@ -155,6 +155,23 @@ describe('SpanWork on the compute thread', () => {
       const [first = 0, count = 0] = key.split('+').map(Number)
       expect(node).toEqual(expected({ first, count }))
     }
+  })
+
+  it.each([true, false])('begun early, sends nothing until it is known whether it is wanted: %s', async (isWanted) => {
+    let leafDone = (): void => undefined
+    const computed = new Promise<void>((resolve) => (leafDone = resolve))
+    let decide = (_: boolean): void => undefined
+    const wanted = new Promise<boolean>((resolve) => (decide = resolve))
+    let lastNodes = 0
+    const { work, sent } = spanOf({ first: 4, count: 1 }, leafDone, wanted)
+    const outcome = work.run(() => lastNodes++)
+    await computed
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect([sent.size, lastNodes]).toEqual([0, 0])
+    decide(isWanted)
+    expect((await outcome).leaves).toBe(isWanted ? 1 : 0)
+    expect([sent.size, lastNodes]).toEqual(isWanted ? [1, 1] : [0, 0])
+    if (isWanted) expect(sent.get('4+1')).toEqual(expected({ first: 4, count: 1 }))
   })
 
   it('needs no more tensors and no more accumulators for more spans', async () => {

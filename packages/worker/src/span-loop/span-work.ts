@@ -34,6 +34,8 @@ export interface SpanTools {
   readonly narrow?: ((slot: number) => Promise<number>) | undefined
   /** Awaits, and tells what for. Left out: nobody wants to know. */
   readonly wait?: <Value>(name: string, what: () => Promise<Value>) => Promise<Value>
+  /** Whether the span is this worker's, once that is known: nothing is sent before. Left out: it is. */
+  readonly wanted?: Promise<boolean> | undefined
   /** Called when a leaf's gradient is computed. */
   readonly leafFinished: () => void
 }
@@ -109,10 +111,13 @@ export class SpanWork {
    */
   async run(lastNode: () => void): Promise<SpanOutcome> {
     const startMs = performance.now()
+    let sendStartMs: number
     this.lastComputedMs = startMs
     try {
       while (await this.execute()) this.planChanged = false
       await this.wait('wait for computing', () => Promise.all(this.underWay))
+      if (this.tools.wanted !== undefined) await this.wait('wait for a job', () => this.untilWanted())
+      sendStartMs = performance.now()
       if (!this.isAbandoned) lastNode()
       await this.wait('wait for acknowledgements', () => Promise.all(this.sending))
     } finally {
@@ -127,8 +132,13 @@ export class SpanWork {
       stale: this.stale,
       computeSeconds: this.computeSeconds,
       loadSeconds: Math.max(0, spanSeconds - this.computeSeconds),
-      sendSeconds: (performance.now() - this.lastComputedMs) / 1000,
+      sendSeconds: (performance.now() - sendStartMs) / 1000,
     }
+  }
+
+  /** Ends the work unless the span is wanted. */
+  private async untilWanted(): Promise<void> {
+    if ((await this.tools.wanted) === false) this.abandoned = true
   }
 
   private get isAbandoned(): boolean {
@@ -224,6 +234,7 @@ export class SpanWork {
       let file: SharedFile | undefined
       try {
         await Promise.all(computed)
+        await this.untilWanted()
         if (this.isAbandoned) return
         const { byteOffset, statistics } = accumulator
         invariant(statistics !== undefined, 'a node has statistics')
