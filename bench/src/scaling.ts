@@ -25,8 +25,6 @@ const TIMED: TimedSteps = { warmUpSteps: 2, steps: 6 }
 const SPEED_AT_LEAST = { growing: 0.97, shared: 0.9 }
 /** Processor time of an image, beside one worker's. */
 const CPU_AT_MOST = 1.03
-/** Of the averager: two workers wait for its update, and two threads are done in half the time. */
-const SLICES = 2
 
 if (GLOBAL_BATCH !== undefined && !(GLOBAL_BATCH > 0 && GLOBAL_BATCH % (2 * MICRO_BATCH) === 0))
   throw new Error(`GLOBAL_BATCH must be a multiple of ${String(2 * MICRO_BATCH)}, and not ${batchText ?? ''}`)
@@ -45,10 +43,7 @@ function recipeOf(pictures: string, workers: number): Recipe {
     // It is stopped before: an evaluation at the end would only take time.
     steps: 1000,
     evaluation: { everySteps: 1000 },
-    run: {
-      ...{ workers: { count: workers, minimum: workers }, checkpoint: { everySteps: 1000 } },
-      averager: { slices: SLICES },
-    },
+    run: { workers: { count: workers, minimum: workers }, checkpoint: { everySteps: 1000 } },
   })
 }
 

@@ -153,9 +153,6 @@ describe('trace.json', () => {
   )
 })
 
-/** What clocks may differ by, µs: half the time of a question and its answer, on a busy machine. */
-const CLOCK_ERROR = 2000
-
 /** A leaf is computed after the weights it is computed from were committed, if need be before its job came, and before its own step's commit. */
 function expectOneClock(events: readonly TraceEvent[], workers: readonly number[]): void {
   for (let step = 0; step < STEPS; step++) {
@@ -167,7 +164,7 @@ function expectOneClock(events: readonly TraceEvent[], workers: readonly number[
         cat === 'compute' && args?.step === step && name.startsWith('leaf') && threadName(events, pid, tid) === 'compute',
     )
     expect(new Set(leaves.map(({ pid }) => pid)).size).toBe(workers.length)
-    for (const { ts = 0, dur = 0 } of leaves) expect([ts >= from - CLOCK_ERROR, ts + dur <= to]).toEqual([true, true])
+    for (const { ts = 0, dur = 0 } of leaves) expect([ts >= from, ts + dur <= to]).toEqual([true, true])
   }
 }
 

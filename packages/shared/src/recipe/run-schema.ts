@@ -60,7 +60,9 @@ export const runSchema = z
         overlap: z
           .boolean()
           .default(true)
-          .describe('Receive the next weights while they are made, before their commit. false: only after it; slower, the same bits.'),
+          .describe(
+            'Receive the next weights while they are made, and begin with them before the job is there. false: one after the other; slower, the same bits.',
+          ),
       })
       .prefault({})
       .describe('How gradients and weights travel.'),
