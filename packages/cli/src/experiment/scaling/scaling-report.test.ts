@@ -46,7 +46,8 @@ describe('a sample', () => {
       plan: { round: 1, workers: 2, cores: null },
       window: { seconds: 4, ownSeconds: 6, steal: 0, foreign: 0.5, disturbed: true },
       ...{ globalBatch: 8, steps: 2, warmUpSteps: 1, parameters: 5, stateDigest: 'd' },
-      lines: [line(1, 99), line(2, 2), line(3, 3), line(4, 99)],
+      // the last one came before it heard that it was to stop
+      lines: [line(1, 99), line(2, 2), line(3, 3), line(4, 99), line(5, 99)],
     })
     expect(taken).toMatchObject({ images: 16, seconds: 4, cpuSeconds: 6, disturbed: true, loss: 4, bytes: { sent: 100, received: 200 } })
     const { input, compute, send, receive, reduce, wait } = taken.times

@@ -1,6 +1,6 @@
 import type { MetricsLine, StepBytes, StepTimes } from '@lockstep/coordinator/metrics/metrics-lines.js'
 import type { Window } from '../../measurement/foreign-load.js'
-import type { PlannedSample } from './scaling-plan.js'
+import { digestStep, type PlannedSample } from './scaling-plan.js'
 
 /** What one training came to. Pure. */
 
@@ -52,6 +52,8 @@ export function sampleOf({
 }: MeasuredTraining): ScalingSample {
   const { seconds, ownSeconds, steal, foreign, disturbed } = window
   const all = lines.filter((line) => line.type === 'step')
+  // it may have gone on until it heard that it was to stop
+  const atDigest = all.find(({ step }) => step === digestStep({ warmUpSteps, steps }))
   const measured = all.filter(({ step }) => step > warmUpSteps && step <= warmUpSteps + steps)
   const ofTimes = (key: keyof StepTimes): number => measured.reduce((sum, { times }) => sum + (times?.[key] ?? 0), 0) / steps
   const ofBytes = (key: keyof StepBytes): number => measured.reduce((sum, { bytes }) => sum + (bytes?.[key] ?? 0), 0) / steps
@@ -63,6 +65,6 @@ export function sampleOf({
     ...{ images: steps * globalBatch, seconds, cpuSeconds: ownSeconds, steal, foreign, disturbed },
     times: { ...work, reduce: ofTimes('reduce'), wait },
     bytes: { sent: ofBytes('sent'), received: ofBytes('received') },
-    ...{ parameters, stateDigest, loss: all.at(-1)?.loss ?? null },
+    ...{ parameters, stateDigest, loss: atDigest?.loss ?? null },
   }
 }
