@@ -5,7 +5,7 @@ import { auditedLeaves } from '@lockstep/shared/reduction/audited-leaves.js'
 import type { Recipe } from '@lockstep/shared/recipe/schema.js'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { drawFolder } from './support/picture-folder.js'
-import { recipeOf, trainToEnd, type Trained } from './support/training.js'
+import { faultsOf, recipeOf, trainToEnd, type Trained } from './support/training.js'
 
 /**
  * Audits with real processes, queue, averaging service and TensorFlow: they change no bit, whoever is killed meanwhile, and
@@ -121,7 +121,7 @@ describe('a worker that flips one bit of an audited leaf', () => {
       expect(() => process.kill(quarantined[0]?.pid ?? 0, 0)).toThrow('ESRCH')
       expect(events.filter(({ type }) => type === 'workerLost')).toEqual([])
       expect(proof(caught)).toEqual(proof(reference))
-      expect(summary.faults).toEqual({ auditDiffers: 1, workerQuarantined: 1 })
+      expect(faultsOf(summary)).toEqual({ auditDiffers: 1, workerQuarantined: 1 })
       // the step whose audit failed was audited again
       expect(summary.audits).toBeGreaterThan(auditsOf(share))
     },

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { computeEnvironment } from '@lockstep/shared/environment/compute-environment.js'
+import { faultsOf } from '../support/training.js'
 import type { DisturbedRun } from './disturbed-run.js'
 import type { Fault } from './fault.js'
 import { losses } from './worker-faults.js'
@@ -48,8 +49,11 @@ export const CONTRIBUTION_FAULTS: readonly Fault[] = [
     },
     expected: (run) => {
       assert.deepEqual(losses(run), [])
-      const { faults } = run.summary
-      assert.deepEqual(Object.keys(faults).sort(), ['contributionMalformed', 'contributionOtherRun', 'contributionOtherTerm'])
+      assert.deepEqual(Object.keys(faultsOf(run.summary)).sort(), [
+        'contributionMalformed',
+        'contributionOtherRun',
+        'contributionOtherTerm',
+      ])
     },
   },
 ]

@@ -66,3 +66,8 @@ export async function metricsOf(directory: string): Promise<{ digests: Map<numbe
     .filter(({ type }) => type === 'step')
   return { digests: new Map(steps.map(({ step, stateDigest }) => [step, stateDigest])), losses: steps.map(({ loss }) => loss) }
 }
+
+/** Faults of a run but for stragglers: on a busy machine a worker is slow, and to say so is right. */
+export function faultsOf({ faults }: Pick<RunSummary, 'faults'>): RunSummary['faults'] {
+  return Object.fromEntries(Object.entries(faults).filter(([kind]) => kind !== 'straggler'))
+}
