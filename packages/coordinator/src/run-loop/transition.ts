@@ -128,7 +128,7 @@ function beginStep(state: RunState, effects: RunEffect[]): void {
   forgive(state)
   state.spans = planStep(plan.leaves, capacities(state), state.spans)
   const begin = stepFollows(state) ? { begin: true as const } : {}
-  for (const span of state.spans) give(state, span.worker, span, { ...span, ...begin }, effects)
+  for (const span of state.spans) give(state, span.worker, span, { first: span.first, count: span.count, ...begin }, effects)
   assignAudits(state, effects)
 }
 
@@ -181,11 +181,7 @@ function give(
   }
   owner.leaves.push(...Array.from({ length: count }, (_, index) => first + index))
   owner.audits.push(...auditedIn(state, span).filter((leaf) => !owner.audits.includes(leaf)))
-  assignSpan(state, worker, { first, count }, hint && likelySpan(hint), effects)
-}
-
-function likelySpan({ first, count, begin }: LikelySpan): LikelySpan {
-  return { first, count, ...(begin === undefined ? {} : { begin }) }
+  assignSpan(state, worker, { first, count }, hint, effects)
 }
 
 function assignSpan(state: RunState, worker: string, span: LeafRange, hint: LikelySpan | null, effects: RunEffect[]): void {

@@ -43,7 +43,7 @@ interface InHand {
   readonly work: SpanWork | undefined
   /** Ends what it waits for. */
   readonly abort: AbortController
-  /** Set while its job may still come. */
+  /** Set if it was begun before its job came. */
   readonly early: EarlySpan | undefined
 }
 
