@@ -10,7 +10,8 @@ import { coresFor, timeTraining, type TimedSteps } from './method/timed-training
 /**
  * How much faster two workers are than one: VGG-A, 112 px, 32 images a worker, so that the global batch grows with them; coordinator,
  * averager, queue and workers all confined to as many cores as there are workers, in turn. With a global batch given, that many images are
- * shared by the workers instead. `npm run bench -- scaling [ROUNDS [GLOBAL_BATCH]]`.
+ * shared by the workers instead. Beside them, two trainings of one worker that know nothing of each other, a core each, at the same time: what
+ * this machine's cores leave each other of caches and memory, and so the most that two workers could reach. `npm run bench -- scaling [ROUNDS [GLOBAL_BATCH]]`.
  */
 
 const [roundsText = '5', batchText] = process.argv.slice(2)
@@ -59,18 +60,37 @@ async function sampleOf(pictures: string, base: string, cores: readonly number[]
   return { ...window, imagesPerSecond: images / window.seconds, cpuMsPerImage: (window.ownSeconds / images) * 1000 }
 }
 
+/** Two trainings at once. Each is measured over its own steps, in which the other one goes on. */
+async function apartSampleOf(pictures: string, base: string, cores: readonly number[]): Promise<Sample> {
+  const images = TIMED.steps * imagesOf(1)
+  const windows = await Promise.all(
+    cores.map(async (core, index) => await timeTraining(recipeOf(pictures, 1), join(base, String(index)), [core], TIMED)),
+  )
+  const [window] = windows
+  if (window === undefined) throw new Error('there are no processors to train on')
+  const imagesPerSecond = windows.reduce((sum, { seconds }) => sum + images / seconds, 0)
+  const disturbed = windows.some((one) => one.disturbed)
+  // a window holds the processor time of both
+  return { ...window, disturbed, imagesPerSecond, cpuMsPerImage: (window.ownSeconds / (imagesPerSecond * window.seconds)) * 1000 }
+}
+
 const words = ({ imagesPerSecond, cpuMsPerImage }: Sample): string =>
   `${imagesPerSecond.toFixed(2)} images/s, ${cpuMsPerImage.toFixed(1)} CPU ms an image`
 
 /** @returns whether two are fast enough and an image costs little more */
 function conclude(kept: readonly (readonly Sample[])[]): boolean {
-  const column = (index: 0 | 1, key: 'imagesPerSecond' | 'cpuMsPerImage'): number[] => kept.flatMap((round) => round[index]?.[key] ?? [])
+  const column = (index: number, key: 'imagesPerSecond' | 'cpuMsPerImage'): number[] => kept.flatMap((round) => round[index]?.[key] ?? [])
   const within = (key: 'imagesPerSecond' | 'cpuMsPerImage', workers: number): number[] =>
     kept.map(([one, two]) => (two?.[key] ?? Number.NaN) / ((one?.[key] ?? Number.NaN) * workers))
+  const besideApart = kept.map(([, two, apart]) => (two?.imagesPerSecond ?? Number.NaN) / (apart?.imagesPerSecond ?? Number.NaN))
   const one = reportMedian('one worker', column(0, 'imagesPerSecond'), 'images/s', 2)
   const two = reportMedian('two workers', column(1, 'imagesPerSecond'), 'images/s', 2)
   const oneCpu = reportMedian('one worker, CPU', column(0, 'cpuMsPerImage'), 'ms an image', 1)
   const twoCpu = reportMedian('two workers, CPU', column(1, 'cpuMsPerImage'), 'ms an image', 1)
+  const apart = reportMedian('two trainings, a core each', column(2, 'imagesPerSecond'), 'images/s', 2)
+  reportMedian('two trainings, CPU', column(2, 'cpuMsPerImage'), 'ms an image', 1)
+  console.log(`  two trainings beside twice one: ${(apart / (2 * one)).toFixed(3)} ×, the most that these cores allow`)
+  reportMedian('two workers beside two trainings', besideApart, '×', 3)
   reportMedian('efficiency within rounds', within('imagesPerSecond', 2), '×', 3)
   reportMedian('CPU within rounds', within('cpuMsPerImage', 1), '×', 3)
   return [
@@ -98,6 +118,7 @@ try {
       sample: async (round) => await sampleOf(pictures, join(base, 'one'), cores.slice(round % 2, (round % 2) + 1)),
     },
     { name: 'two workers', words, sample: async () => await sampleOf(pictures, join(base, 'two'), cores) },
+    { name: 'two trainings, a core each', words, sample: async () => await apartSampleOf(pictures, join(base, 'apart'), cores) },
   ]
   const { kept } = await quietRounds(entrants, Number(roundsText))
   process.exitCode = conclude(kept) ? 0 : 1
