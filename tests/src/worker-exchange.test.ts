@@ -289,7 +289,7 @@ describe('Exchange against the averager', () => {
     const link = new SliceLink('127.0.0.1:1', 7, { firstMs: 10, mostMs: 50, limitMs: 200 })
     const key = { step: 0, firstLeaf: 0, leafCount: 1, chunk: 0 }
     const sent = new Promise((settle, fail) => {
-      link.send({ ...key, bytes: 4, contribution: { run: RUN, term: TERM, ...key, body: Buffer.alloc(4) }, settle, fail })
+      link.send({ ...key, bytes: 4, contribution: { run: RUN, term: TERM, ...key }, body: Buffer.alloc(4), settle, fail })
     })
     await expect(sent).rejects.toMatchObject({ code: 'NETWORK', message: expect.stringMatching(/slice 7 at 127\.0\.0\.1:1/) as string })
     link.close()

@@ -3,12 +3,22 @@ import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { copyBytes, copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
 import { addStatistics, type NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 
+interface WirePartial {
+  readonly type: 'wire'
+  readonly bytes: Uint8Array
+  readonly statistics: NodeStatistics | undefined
+  /** In bfloat16. */
+  readonly narrow?: boolean
+  /** Called when the bytes are read no more; once more does nothing. */
+  readonly release?: (() => void) | undefined
+}
+
 /**
- * One chunk of a partial gradient: as it came (`wire`, in bfloat16 if `narrow`), where its worker has it (`lent`, mapped into the arena and
+ * One chunk of a partial gradient: as it came (`wire`), where its worker has it (`lent`, mapped into the arena and
  * never written to), as a sum in the arena (`block`), or used up (`done`).
  */
 export type Partial =
-  | { readonly type: 'wire'; readonly bytes: Uint8Array; readonly statistics: NodeStatistics | undefined; readonly narrow?: boolean }
+  | WirePartial
   | { readonly type: 'lent'; readonly offset: number; readonly statistics: NodeStatistics | undefined }
   | { readonly type: 'block'; readonly offset: number; readonly statistics: NodeStatistics | undefined }
   | { readonly type: 'done' }
@@ -40,6 +50,7 @@ export class PartialGradients {
     const rightAt = this.locate(right, floats, 1)
     const reused = left.type === 'block' ? left.offset : right.type === 'block' ? right.offset : undefined
     const offset = reused ?? this.#take()
+    for (const side of [left, right]) if (side.type === 'wire') side.release?.()
     if (offset === undefined) {
       // the memory's 4 GiB are used up: the sum waits outside
       const sumAt = left.type === 'lent' ? this.#scratch[0] : leftAt
@@ -70,6 +81,7 @@ export class PartialGradients {
   /** Lets go of a chunk. */
   release(partial: Partial): void {
     if (partial.type === 'block') this.#free.push(partial.offset)
+    else if (partial.type === 'wire') partial.release?.()
   }
 
   #take(): number | undefined {

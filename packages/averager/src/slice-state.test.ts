@@ -39,7 +39,8 @@ function start(leaves: number, arena = Arena.create()): { slice: SliceState; tol
   return { slice, told, arena }
 }
 
-function contribute(slice: SliceState, step: number, node: LeafRange, chunk: number): string {
+/** @param onRelease told when the body is let go; it is spoiled then, as the next message in its place would do */
+function contribute(slice: SliceState, step: number, node: LeafRange, chunk: number, onRelease?: () => void): string {
   const values = nodeGradient(step, node, SIZE).subarray(chunk * CHUNK_FLOATS, (chunk + 1) * CHUNK_FLOATS)
   // off by one byte: what gRPC hands over is aligned to nothing
   const body = Buffer.alloc(values.byteLength + 1).subarray(1)
@@ -55,7 +56,10 @@ function contribute(slice: SliceState, step: number, node: LeafRange, chunk: num
     statistics: null,
     shared: null,
   }
-  return slice.contribute(message)
+  return slice.contribute(message, '', undefined, () => {
+    body.fill(0xff)
+    onRelease?.()
+  })
 }
 
 const leaf = (first: number): LeafRange => ({ first, count: 1 })
@@ -119,6 +123,32 @@ describe('slice state', () => {
     for (const first of [1, 0]) for (const chunk of [0, 1]) expect(contribute(slice, 0, leaf(first), chunk)).toBe('ACCEPTED')
     slice.commit(1)
     expectVersion(slice, 1, 2)
+  })
+
+  it('lets go of every body that it took: added, replaced, dropped, or the root itself, and of none before', () => {
+    const { slice } = start(4)
+    const held = new Set<string>()
+    const take = (step: number, node: LeafRange, chunk: number): void => {
+      const name = `${String(node.first)}+${String(node.count)} of chunk ${String(chunk)}`
+      held.add(name)
+      expect(contribute(slice, step, node, chunk, () => held.delete(name))).toBe('ACCEPTED')
+    }
+    slice.beginStep(0, RATE)
+    take(0, leaf(0), 0)
+    expect([...held]).toEqual(['0+1 of chunk 0'])
+    take(0, leaf(1), 0)
+    expect([...held]).toEqual([])
+    take(0, leaf(3), 0)
+    take(0, { first: 2, count: 2 }, 0)
+    expect([...held]).toEqual([])
+    take(0, leaf(0), 1)
+    slice.drop(1)
+    expect([...held]).toEqual([])
+    slice.beginStep(0, RATE)
+    for (const chunk of [0, 1]) take(0, { first: 0, count: 4 }, chunk)
+    expect([...held]).toEqual([])
+    slice.commit(1)
+    expectVersion(slice, 1, 4)
   })
 
   it('uses its blocks again, step after step, whatever is replaced', () => {

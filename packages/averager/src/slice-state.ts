@@ -1,9 +1,7 @@
 import { invariant } from '@lockstep/shared/errors/train-error.js'
 import { NARROW_BYTES, type Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS, chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
-import { weightsChunks } from '@lockstep/shared/protocol/grpc-definitions.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
-import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { LeafRange } from '@lockstep/shared/reduction/tree.js'
 import type { NodeStatistics } from '@lockstep/shared/reduction/node-statistics.js'
 import { copyBytes, copyOf } from '@lockstep/shared/shared-memory/native-memory.js'
@@ -193,8 +191,9 @@ export class SliceState {
    * Takes in one chunk of one node, adds and updates what has become possible.
    * @param worker the member that sent it
    * @param lentAt where the body lies in the arena, if it stays there until the step is over; `body` is a view of it then
+   * @param release called, once or more, when an accepted body that is not lent is read no more
    */
-  contribute(contribution: Contribution__Output, worker = '', lentAt?: number): Outcome {
+  contribute(contribution: Contribution__Output, worker = '', lentAt?: number, release?: () => void): Outcome {
     if (this.#copies.isQuarantined(worker)) return 'QUARANTINED'
     const refusal = refusalOf(contribution, {
       run: this.#options.run,
@@ -216,7 +215,7 @@ export class SliceState {
     // what is compared is a copy: its worker could still change what it lent
     const partial: Partial =
       lentAt === undefined || audited
-        ? { type: 'wire', bytes: lentAt === undefined ? body : copyOf(body), statistics, narrow: this.#narrow !== undefined }
+        ? { type: 'wire', bytes: lentAt === undefined ? body : copyOf(body), release, statistics, narrow: this.#narrow !== undefined }
         : { type: 'lent', offset: lentAt, statistics }
     const placement = cover.place(node, partial)
     const accepted = placement.outcome === 'accepted'
@@ -341,11 +340,6 @@ export class SliceState {
     if (this.#narrow !== undefined) return this.#narrow.body(side, chunk * CHUNK_FLOATS, this.#chunkFloats(chunk))
     const at = this.buffers.weights[side] + chunk * CHUNK_FLOATS * FLOAT_BYTES
     return Buffer.from(this.#arena.memory.buffer, at, this.#chunkFloats(chunk) * FLOAT_BYTES)
-  }
-
-  /** A message with a copy of {@link weights}. */
-  weightsMessage(version: number, chunk: number): WeightsChunk {
-    return weightsChunks.withBody({ chunk }, this.weights(version, chunk))
   }
 
   /** The file in memory that a version's weights are, from the slice's first on; undefined where others cannot map it, or bodies are rounded. */

@@ -1,13 +1,12 @@
 import { workerData } from 'node:worker_threads'
-import type { ServerDuplexStream } from '@grpc/grpc-js'
+import type { BulkAnswer } from '@lockstep/shared/bulk/bulk-server.js'
 import { Arena } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
 import { MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
-import { bind, createServer } from '@lockstep/shared/protocol/endpoints.js'
-import { services } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { bindBulk, createBulkServer } from '@lockstep/shared/protocol/endpoints.js'
+import { contributeMethod, weightsMethod } from '@lockstep/shared/protocol/grpc-definitions.js'
 import { memberOf } from '@lockstep/shared/protocol/member-metadata.js'
 import type { Acknowledgement } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
-import type { AveragerHandlers } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
 import type { Contribution__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { answerRequests } from './answering-port.js'
@@ -27,7 +26,7 @@ const CHUNK_BYTES = CHUNK_FLOATS * Float32Array.BYTES_PER_ELEMENT
 const outcomeCounts = new Int32Array(counters)
 const busyMicros = new BigUint64Array(busy)
 const tell: (event: SliceNews) => void = answerRequests((request) => handle(request as SliceRequest))
-const server = createServer()
+const server = createBulkServer()
 let attempt = 0
 /** What this thread does when; told at every commit. */
 const spans = new SpanRecorder(SPANS_A_STEP)
@@ -62,28 +61,27 @@ async function start(): Promise<SliceReady> {
   const streams = new WeightsStreams(state, options, spans, track)
   const lent = new LentNodes(arena, options.slice)
   started = { state, streams, lent }
-  const handlers: AveragerHandlers = {
-    Contribute: (call) => {
-      serveContributions(call, state, lent, arena)
-    },
-    Weights: (call) => {
-      streams.open(call)
-    },
-  }
-  server.addService(services.Averager.service, handlers)
-  const port = await bind(server, host, 0, insecureNetwork)
+  server.handle(contributeMethod, (call) => {
+    serveContributions(call, state, lent, arena)
+  })
+  server.handle(weightsMethod, (call) => {
+    call.once('data', (request) => {
+      streams.open(call, request)
+    })
+  })
+  const port = await bindBulk(server, host, 0, insecureNetwork)
   return { port, memory: arena.memory, buffers: state.buffers }
 }
 
 function serveContributions(
-  call: ServerDuplexStream<Contribution__Output, Acknowledgement>,
+  call: BulkAnswer<Contribution__Output, Acknowledgement>,
   state: SliceState,
   lent: LentNodes,
   arena: Arena,
 ): void {
-  const worker = memberOf(call.metadata)
+  const worker = memberOf(call.headers)
   const reader = new MemoryReader()
-  call.on('data', (message: Contribution__Output) => {
+  call.on('data', (message, lease) => {
     const startUs = spans.now()
     const { contribution, outcome } = timed(() => {
       const lentAt = lentPlace(message, lent, call)
@@ -91,7 +89,11 @@ function serveContributions(
         lentAt === undefined
           ? withBody(message, reader)
           : { ...message, body: Buffer.from(arena.memory.buffer, lentAt, message.shared?.bytes) }
-      return { contribution, outcome: state.contribute(contribution, worker, lentAt) }
+      // a body may wait for its sibling's
+      const release = contribution.body === message.body ? lease.keep() : undefined
+      const outcome = state.contribute(contribution, worker, lentAt, release)
+      if (outcome !== 'ACCEPTED') release?.()
+      return { contribution, outcome }
     })
     spans.add({ track, kind: 'receive', name: `chunk ${String(message.chunk)} from ${worker}`, step: message.step }, startUs)
     Atomics.add(outcomeCounts, OUTCOMES.indexOf(outcome), 1)
@@ -108,12 +110,11 @@ function serveContributions(
   call.on('end', () => {
     call.end()
   })
+  // a stream may have broken: what was taken counts, the rest is sent again by someone
   call.on('close', () => {
     lent.ended(call)
     reader.close()
   })
-  // a broken stream: what was taken counts, the rest is sent again by someone
-  call.on('error', () => undefined)
 }
 
 /** Does a part of the slice's work, and adds what it took to the slices' time. */

@@ -1,11 +1,12 @@
-import { status, type ServerWritableStream } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
+import type { BulkAnswer } from '@lockstep/shared/bulk/bulk-server.js'
 import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import type { WeightsRequest__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
 import { SharedWeights } from './shared-weights.js'
 import type { SliceState } from './slice-state.js'
 
-type WeightsCall = ServerWritableStream<WeightsRequest__Output, WeightsChunk>
+type WeightsCall = BulkAnswer<WeightsRequest__Output, WeightsChunk>
 
 interface WeightsStream {
   readonly call: WeightsCall
@@ -41,21 +42,15 @@ export class WeightsStreams {
   }
 
   /** Serves one call, or ends it with FAILED_PRECONDITION. */
-  open(call: WeightsCall): void {
-    const { run, term, version, proofPath, proofInode, proof } = call.request
+  open(call: WeightsCall, { run, term, version, proofPath, proofInode, proof }: WeightsRequest__Output): void {
     const refusal = this.#refusalOf(run, term, version)
     if (refusal !== undefined) {
-      end(call, status.FAILED_PRECONDITION, refusal)
+      call.fail(status.FAILED_PRECONDITION, refusal)
       return
     }
     const stream: WeightsStream = { call, version, shared: this.#shared.proves(proofPath, proofInode, proof), next: 0, inFlight: 0 }
     this.#streams.add(stream)
-    const forget = (): void => {
-      this.#streams.delete(stream)
-    }
-    call.on('cancelled', forget)
-    call.on('error', forget)
-    call.on('close', forget)
+    call.on('close', () => this.#streams.delete(stream))
     this.#pump(stream)
   }
 
@@ -84,7 +79,7 @@ export class WeightsStreams {
       const startUs = this.#spans.now()
       const weights = this.#state.weights(version, chunk)
       const shared = stream.shared ? this.#shared.body(version, chunk, weights) : undefined
-      call.write(shared === undefined ? this.#state.weightsMessage(version, chunk) : { chunk, shared }, () => {
+      call.write(shared === undefined ? { chunk } : { chunk, shared }, shared === undefined ? weights : undefined, () => {
         stream.inFlight--
         this.#pump(stream)
       })
@@ -103,12 +98,7 @@ export class WeightsStreams {
     for (const stream of this.#streams) {
       if (!gone(stream.version)) continue
       this.#streams.delete(stream)
-      end(stream.call, status.ABORTED, why)
+      stream.call.fail(status.ABORTED, why)
     }
   }
-}
-
-/** Ends a call with a status: grpc-js takes it from an error that the stream emits. */
-function end(call: WeightsCall, code: status, details: string): void {
-  call.emit('error', { code, details })
 }

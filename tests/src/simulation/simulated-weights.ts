@@ -137,19 +137,19 @@ class Call {
     const { time, networkDelays } = world
     this.#back = new Channel(time, chance, networkDelays, place)
     const wire = {
-      request: { run: RUN, term, version, proofPath: '', proofInode: 0, proof: Buffer.alloc(0) },
       on: (_event: string, handler: () => void) => this.#handlers.push(handler),
-      write: ({ chunk, body }: { chunk: number; body: unknown }, sent: () => void) => {
+      write: ({ chunk }: { chunk: number }, body: unknown, sent: () => void) => {
         this.#back.send(() => this.on.chunk(chunk, body as number))
         time.after(chance.between(0, 2), coordinator.place, sent)
       },
       end: () => this.#back.send(() => this.on.ended()),
-      emit: () => this.#back.send(() => this.on.ended()),
+      fail: () => this.#back.send(() => this.on.ended()),
     }
+    const asked = { run: RUN, term, version, proofPath: '', proofInode: 0, proof: Buffer.alloc(0) }
     if (coordinator.place.alive) {
       const request = new Channel(time, chance, networkDelays, coordinator.place)
       request.send(() => {
-        if (!this.#cancelled) coordinator.averager.slices[slice]?.streams.open(wire as unknown as WeightsCall)
+        if (!this.#cancelled) coordinator.averager.slices[slice]?.streams.open(wire as unknown as WeightsCall, asked)
       })
     } else time.after(5, place, () => this.on.ended())
   }

@@ -2,7 +2,6 @@ import { SliceState, type SliceListener, type SliceOptions } from '@lockstep/ave
 import { sideOf } from '@lockstep/averager/version-buffers.js'
 import type { Arena, UpdateRange } from '@lockstep/shared/kernels/arena.js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
-import type { WeightsChunk } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import { sumOf, type GradientTree } from './gradient-tree.js'
 import { updatedChunk } from './undisturbed.js'
 import { Violation } from './violation.js'
@@ -116,9 +115,5 @@ export class SymbolicSlice extends SliceState {
   /** The digest of the chunk in the place of its floats. */
   override weights(version: number, chunk: number): Buffer {
     return this.stateOf(version, chunk).weights as unknown as Buffer
-  }
-
-  override weightsMessage(version: number, chunk: number): WeightsChunk {
-    return { chunk, body: this.weights(version, chunk) }
   }
 }

@@ -1,16 +1,19 @@
 import { ChannelCredentials, Server, ServerCredentials, logVerbosity, setLogVerbosity, type ChannelOptions } from '@grpc/grpc-js'
 import { TrainError } from '../errors/train-error.js'
+import { BulkConnection } from '../bulk/bulk-connection.js'
+import { BulkServer } from '../bulk/bulk-server.js'
+import { MESSAGE_LIMIT_BYTES } from '../bulk/message-reader.js'
 import { RECEIVE_WINDOW_BYTES, widenReceiveWindow } from './receive-window.js'
 
 /**
  * Every gRPC endpoint, server or client, is made here: the one place for message limits, windows and, one day, TLS.
  */
 
-/** Larger than any chunk with its envelope; a message beyond it is a mistake of ours. */
-const MESSAGE_LIMIT_BYTES = 8 * 1024 * 1024
-
 // what the library would print to the terminal reaches people as our own errors, with a remedy
 setLogVerbosity(logVerbosity.NONE)
+
+/** A shell's http_proxy is for the web and knows nothing of this machine's loopback; grpc_proxy, said on purpose, counts. */
+const USE_PROXY = (process.env.grpc_proxy ?? '') !== ''
 
 const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT_BYTES,
@@ -22,8 +25,7 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_permit_without_calls': 1,
   // every slice gets a connection of its own; none is shared behind our back
   'grpc.use_local_subchannel_pool': 1,
-  // a shell's http_proxy is for the web and knows nothing of this machine's loopback; grpc_proxy, said on purpose, counts
-  'grpc.enable_http_proxy': (process.env.grpc_proxy ?? '') === '' ? 0 : 1,
+  'grpc.enable_http_proxy': USE_PROXY ? 1 : 0,
 }
 
 /** Credentials and options of every client. */
@@ -34,6 +36,16 @@ export function clientEndpoint(): { credentials: ChannelCredentials; options: Ch
 /** A server with the project's options, services to be added by the caller. */
 export function createServer(): Server {
   return new Server(channelOptions)
+}
+
+/** A server of methods whose messages are large, methods to be added by the caller. */
+export function createBulkServer(): BulkServer {
+  return new BulkServer()
+}
+
+/** A client of methods whose messages are large; it connects when it is first called. @param address HOST:PORT */
+export function bulkConnection(address: string): BulkConnection {
+  return new BulkConnection(address, USE_PROXY)
 }
 
 /** Whether an address is this machine's own loopback. */
@@ -47,13 +59,8 @@ export function isLoopback(host: string): boolean {
  * @throws TrainError NETWORK (not loopback), PORT_TAKEN
  */
 export async function bind(server: Server, host: string, port: number, insecureNetwork: boolean): Promise<number> {
-  if (!insecureNetwork && !isLoopback(host)) {
-    throw new TrainError(
-      'NETWORK',
-      `refusing to listen on ${host}: there is no encryption yet; say --insecure-network if every machine that can reach it is yours`,
-    )
-  }
-  const address = host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`
+  refuseNetwork(host, insecureNetwork)
+  const address = addressOf(host, port)
   return await new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
       try {
@@ -66,6 +73,28 @@ export async function bind(server: Server, host: string, port: number, insecureN
       }
     })
   })
+}
+
+/** Binds a server of bulk methods, once; the rest is as with {@link bind}. @throws TrainError NETWORK (not loopback), PORT_TAKEN */
+export async function bindBulk(server: BulkServer, host: string, port: number, insecureNetwork: boolean): Promise<number> {
+  refuseNetwork(host, insecureNetwork)
+  try {
+    return await server.listen(host, port)
+  } catch (error) {
+    throw portTaken(addressOf(host, port), error instanceof Error ? error : new Error(String(error)))
+  }
+}
+
+function refuseNetwork(host: string, insecureNetwork: boolean): void {
+  if (insecureNetwork || isLoopback(host)) return
+  throw new TrainError(
+    'NETWORK',
+    `refusing to listen on ${host}: there is no encryption yet; say --insecure-network if every machine that can reach it is yours`,
+  )
+}
+
+function addressOf(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${String(port)}` : `${host}:${String(port)}`
 }
 
 function portTaken(address: string, cause: Error): TrainError {

@@ -1,11 +1,10 @@
 import { loadPackageDefinition } from '@grpc/grpc-js'
-import { loadSync, type ServiceDefinition } from '@grpc/proto-loader'
+import { loadSync } from '@grpc/proto-loader'
 import { fileURLToPath } from 'node:url'
-import { bulkEncoder } from './bulk-message.js'
+import { bulkMethod } from '../bulk/message-codec.js'
 import type { ProtoGrpcType as AveragerTypes } from './generated/averager.js'
 import type { ProtoGrpcType as CoordinatorTypes } from './generated/coordinator.js'
-import type { Contribution } from './generated/lockstep/v1/Contribution.js'
-import type { WeightsChunk } from './generated/lockstep/v1/WeightsChunk.js'
+import type { AveragerDefinition } from './generated/lockstep/v1/Averager.js'
 
 /** Where the .proto files are: protos/ at the top of the project. */
 const PROTOS = fileURLToPath(new URL('../../../../protos/', import.meta.url))
@@ -18,11 +17,11 @@ const definition = loadSync(['lockstep/v1/coordinator.proto', 'lockstep/v1/avera
   oneofs: true,
 })
 
-const averager = definition['lockstep.v1.Averager'] as ServiceDefinition
+const averager = definition['lockstep.v1.Averager'] as unknown as AveragerDefinition
 
-/** For contributions, and for chunks of weights, that carry their bodies. */
-export const contributions = bulkEncoder<Contribution>(averager.Contribute, 'request')
-export const weightsChunks = bulkEncoder<WeightsChunk>(averager.Weights, 'response')
+/** The averager's methods, for servers and clients of bulk/: gradients in, weights out. */
+export const contributeMethod = bulkMethod(averager.Contribute)
+export const weightsMethod = bulkMethod(averager.Weights)
 
 /** The gRPC services of protos/lockstep/v1, for servers and clients alike. */
 export const services = (loadPackageDefinition(definition) as unknown as AveragerTypes & CoordinatorTypes).lockstep.v1

@@ -1,4 +1,5 @@
 import { Metadata } from '@grpc/grpc-js'
+import type { IncomingHttpHeaders } from 'node:http2'
 
 /** Key under which a contribution stream names the member it comes from. */
 const WORKER = 'lockstep-worker'
@@ -10,7 +11,12 @@ export function memberMetadata(worker: string): Metadata {
   return metadata
 }
 
+/** The same for a call of bulk/. */
+export function memberHeaders(worker: string): Record<string, string> {
+  return { [WORKER]: worker }
+}
+
 /** The member that a contribution stream says it comes from; empty if it does not say. */
-export function memberOf(metadata: Metadata): string {
-  return String(metadata.get(WORKER)[0] ?? '')
+export function memberOf(headers: IncomingHttpHeaders): string {
+  return String(headers[WORKER] ?? '')
 }

@@ -3,8 +3,9 @@ import { connect, createServer as createHttp2Server, type ClientHttp2Session, ty
 import type { AddressInfo } from 'node:net'
 import { Server, type ServerDuplexStream } from '@grpc/grpc-js'
 import { afterEach, describe, expect, it } from 'vitest'
-import { bind, clientEndpoint, createServer } from './endpoints.js'
-import { services } from './grpc-definitions.js'
+import { BulkServer } from '../bulk/bulk-server.js'
+import { bind, bindBulk, bulkConnection, clientEndpoint, createServer } from './endpoints.js'
+import { contributeMethod, services, weightsMethod } from './grpc-definitions.js'
 import { RECEIVE_WINDOW_BYTES, widenReceiveWindow } from './receive-window.js'
 
 const MEBIBYTE = 1024 * 1024
@@ -32,7 +33,7 @@ async function windowsOfPeer(session: Http2Session): Promise<{ stream: number; c
   return { stream: session.remoteSettings.initialWindowSize ?? 0, connection: session.state.remoteWindowSize ?? 0 }
 }
 
-/** A server of ours whose handler of contributions is called and reads nothing. */
+/** A server of grpc-js whose handler of contributions is called and reads nothing. */
 async function serverThatDoesNotRead(): Promise<number> {
   const server = createServer()
   server.addService(services.Averager.service, {
@@ -45,6 +46,37 @@ async function serverThatDoesNotRead(): Promise<number> {
     server.forceShutdown()
   })
   return await bind(server, HOST, 0, false)
+}
+
+/** The same for messages that are large. */
+async function bulkServerThatDoesNotRead(): Promise<number> {
+  const server = new BulkServer()
+  server.handle(contributeMethod, (call) => {
+    call.pause()
+  })
+  closers.push(() => {
+    server.close()
+  })
+  return await bindBulk(server, HOST, 0, false)
+}
+
+/** Makes a client connect. @returns what closes it */
+const clients: Readonly<Record<string, (address: string) => () => void>> = {
+  'grpc-js': (address) => {
+    const { credentials, options } = clientEndpoint()
+    const client = new services.Averager(address, credentials, options)
+    client.waitForReady(Infinity, () => undefined)
+    return () => {
+      client.close()
+    }
+  },
+  bulk: (address) => {
+    const connection = bulkConnection(address)
+    connection.call(weightsMethod).on('error', () => undefined)
+    return () => {
+      connection.close()
+    }
+  },
 }
 
 async function connected(port: number): Promise<ClientHttp2Session> {
@@ -87,31 +119,31 @@ async function bytesTaken(session: ClientHttp2Session): Promise<number> {
 }
 
 describe('receive window', () => {
-  it('of a server is wide for every stream and for the connection', async () => {
-    const session = await connected(await serverThatDoesNotRead())
+  const servers = { 'grpc-js': serverThatDoesNotRead, bulk: bulkServerThatDoesNotRead }
+
+  it.each(Object.entries(servers))('of a server (%s) is wide for every stream and for the connection', async (_, server) => {
+    const session = await connected(await server())
     const { stream, connection } = await windowsOfPeer(session)
     expect(stream).toBeGreaterThanOrEqual(RECEIVE_WINDOW_BYTES)
     expect(connection).toBeGreaterThanOrEqual(RECEIVE_WINDOW_BYTES)
   })
 
-  it('of a server takes a good deal, and no more than about itself, from a handler that does not read', async () => {
-    const taken = await bytesTaken(await connected(await serverThatDoesNotRead()))
-    expect(taken).toBeGreaterThan(RECEIVE_WINDOW_BYTES - MEBIBYTE)
-    expect(taken).toBeLessThan(RECEIVE_WINDOW_BYTES + 2 * MEBIBYTE)
-  })
+  it.each(Object.entries(servers))(
+    'of a server (%s) takes no more than about itself from a handler that does not read',
+    async (_, server) => {
+      const taken = await bytesTaken(await connected(await server()))
+      expect(taken).toBeGreaterThan(RECEIVE_WINDOW_BYTES - MEBIBYTE)
+      expect(taken).toBeLessThan(RECEIVE_WINDOW_BYTES + 2 * MEBIBYTE)
+    },
+  )
 
-  it('of a client is wide for every stream and for the connection', async () => {
+  it.each(Object.entries(clients))('of a client (%s) is wide for every stream and for the connection', async (_, connectTo) => {
     const server = createHttp2Server()
     const coming = once(server, 'session') as Promise<[ServerHttp2Session]>
     server.listen(0, HOST)
     await once(server, 'listening')
     closers.push(() => server.close())
-    const { credentials, options } = clientEndpoint()
-    const client = new services.Averager(`${HOST}:${String((server.address() as AddressInfo).port)}`, credentials, options)
-    closers.push(() => {
-      client.close()
-    })
-    client.waitForReady(Infinity, () => undefined)
+    closers.push(connectTo(`${HOST}:${String((server.address() as AddressInfo).port)}`))
     const [session] = await coming
     closers.push(() => {
       session.destroy()

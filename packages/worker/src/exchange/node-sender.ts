@@ -94,10 +94,10 @@ export class NodeSender {
           run: this.identity.run,
           term: this.identity.term,
           ...key,
-          // the bytes are where the compute thread left them; they are copied when the message is written
-          body: Buffer.from(this.memory.buffer, summed.byteOffset + chunk.offset * this.elementBytes, bytes),
           statistics: chunk.slice === 0 && chunk.chunk === 0 ? summed.statistics : null,
         },
+        // the bytes are where the compute thread left them; they are copied when the message is written
+        body: Buffer.from(this.memory.buffer, summed.byteOffset + chunk.offset * this.elementBytes, bytes),
         settle: resolve,
         fail: reject,
       })

@@ -1,13 +1,14 @@
-import { clientEndpoint } from '@lockstep/shared/protocol/endpoints.js'
-import { contributions, services } from '@lockstep/shared/protocol/grpc-definitions.js'
-import { memberMetadata } from '@lockstep/shared/protocol/member-metadata.js'
+import type { BulkCall, BulkConnection } from '@lockstep/shared/bulk/bulk-connection.js'
+import { bulkConnection } from '@lockstep/shared/protocol/endpoints.js'
+import { contributeMethod, weightsMethod } from '@lockstep/shared/protocol/grpc-definitions.js'
+import { memberHeaders } from '@lockstep/shared/protocol/member-metadata.js'
 import type { Acknowledgement__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Acknowledgement.js'
-import type { AveragerClient } from '@lockstep/shared/protocol/generated/lockstep/v1/Averager.js'
 import type { Contribution } from '@lockstep/shared/protocol/generated/lockstep/v1/Contribution.js'
 import type { Outcome__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/Outcome.js'
+import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
+import type { WeightsRequest } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
 import type { SharedBody } from '@lockstep/shared/protocol/generated/lockstep/v1/SharedBody.js'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
-import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js'
 import { CHUNK_FLOATS } from '@lockstep/shared/parameters/layout.js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import { ContributionBook, type BookEntry } from './contribution-book.js'
@@ -24,7 +25,9 @@ const EARLY_RETRY_MS = 50
 
 /** A chunk of a node to be sent; `body` stays untouched until the outcome is known. */
 export interface OutgoingChunk extends BookEntry {
+  /** Everything but the body. */
   readonly contribution: Contribution
+  readonly body: Uint8Array
   /** Where the body lies, if it may be read there until the step is over. */
   readonly lent?: SharedBody | undefined
   readonly settle: (outcome: Outcome__Output) => void
@@ -36,19 +39,19 @@ export interface OutgoingChunk extends BookEntry {
  * again and what was not acknowledged is sent again, which is harmless since contributions are idempotent.
  */
 export class SliceLink {
+  private readonly gradients: BulkConnection
   /**
-   * For weights: a connection of its own. Node's HTTP/2 reads no data while it waits to write, so on one connection two sides that both
+   * A connection of its own. Node's HTTP/2 reads no data while it waits to write, so on one connection two sides that both
    * have more to say than the sockets between them hold would wait for each other for ever.
    */
-  readonly weightsClient: AveragerClient
-  private readonly client: AveragerClient
+  private readonly weightsConnection: BulkConnection
   /** Bytes acknowledged since the link was made. */
   bytesAcknowledged = 0
   /** The slice sees the same memory: it showed that by handing out weights through it. */
   sharesMemory = false
   private ring: UploadRing | undefined
   private readonly book = new ContributionBook<OutgoingChunk>(FLIGHT_BYTES)
-  private stream: ClientDuplexStream<Contribution, Acknowledgement__Output> | undefined
+  private stream: BulkCall<Acknowledgement__Output, Contribution> | undefined
   private mustDrain = false
   private closed = false
   private failures = 0
@@ -62,10 +65,16 @@ export class SliceLink {
     /** Identity of the membership. */
     private readonly worker = '',
   ) {
-    const { credentials, options } = clientEndpoint()
-    const patience = { 'grpc.initial_reconnect_backoff_ms': limits.firstMs, 'grpc.max_reconnect_backoff_ms': limits.mostMs }
-    this.client = new services.Averager(address, credentials, { ...options, ...patience })
-    this.weightsClient = new services.Averager(address, credentials, { ...options, ...patience })
+    this.gradients = bulkConnection(address)
+    this.weightsConnection = bulkConnection(address)
+  }
+
+  /** Asks for a version's chunks. */
+  weights(request: WeightsRequest): BulkCall<WeightsChunk__Output, WeightsRequest> {
+    const call = this.weightsConnection.call(weightsMethod)
+    call.write(request)
+    call.end()
+    return call
   }
 
   /** Queues a chunk; its outcome comes by `settle`, a slice that cannot be reached by `fail`. */
@@ -89,8 +98,8 @@ export class SliceLink {
     this.stream?.cancel()
     this.leaveRing()
     for (const chunk of this.book.clear()) chunk.fail(this.closedError())
-    this.client.close()
-    this.weightsClient.close()
+    this.gradients.close()
+    this.weightsConnection.close()
   }
 
   private closedError(): TrainError {
@@ -103,20 +112,18 @@ export class SliceLink {
     while (!this.mustDrain) {
       const chunk = this.book.take()
       if (chunk === undefined) return
-      this.mustDrain = !stream.write(this.outgoing(chunk))
+      const { message, body } = this.outgoing(chunk)
+      this.mustDrain = !stream.write(message, body)
     }
   }
 
   /** The message as it travels: with its body, or with the place where that lies. */
-  private outgoing({ contribution, lent }: OutgoingChunk): Contribution {
-    const { body } = contribution
-    if (!(body instanceof Uint8Array) || body.length < SHARED_FROM_BYTES) return contribution
-    const { body: _, ...rest } = contribution
-    if (!this.sharesMemory) return contributions.withBody(rest, body)
-    if (lent !== undefined) return { ...rest, shared: lent }
+  private outgoing({ contribution, body, lent }: OutgoingChunk): { message: Contribution; body?: Uint8Array } {
+    if (!this.sharesMemory || body.length < SHARED_FROM_BYTES) return { message: contribution, body }
+    if (lent !== undefined) return { message: { ...contribution, shared: lent } }
     this.ring ??= UploadRing.create(FLIGHT_BYTES, CHUNK_FLOATS * 4)
     const shared = this.ring?.place(body)
-    return shared === undefined ? contributions.withBody(rest, body) : { ...rest, shared }
+    return shared === undefined ? { message: contribution, body } : { message: { ...contribution, shared } }
   }
 
   private leaveRing(): void {
@@ -124,10 +131,10 @@ export class SliceLink {
     this.ring = undefined
   }
 
-  private open(): ClientDuplexStream<Contribution, Acknowledgement__Output> {
-    const stream = this.client.Contribute(memberMetadata(this.worker))
+  private open(): BulkCall<Acknowledgement__Output, Contribution> {
+    const stream = this.gradients.call(contributeMethod, memberHeaders(this.worker))
     const live = (): boolean => this.stream === stream && !this.closed
-    stream.on('data', (acknowledgement: Acknowledgement__Output) => {
+    stream.on('data', (acknowledgement) => {
       if (live()) this.acknowledged(acknowledgement)
     })
     stream.on('drain', () => {
@@ -135,8 +142,8 @@ export class SliceLink {
       this.mustDrain = false
       this.pump()
     })
-    stream.on('error', (error: ServiceError) => {
-      if (live()) this.broken(error.details)
+    stream.on('error', ({ details }) => {
+      if (live()) this.broken(details)
     })
     stream.on('end', () => {
       if (live()) this.broken('the averager ended the stream')

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { TrainError } from '@lockstep/shared/errors/train-error.js'
 import { chunksOf, type Slice } from '@lockstep/shared/parameters/layout.js'
+import type { BulkCall } from '@lockstep/shared/bulk/bulk-connection.js'
+import type { WeightsRequest } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsRequest.js'
 import type { WeightsChunk__Output } from '@lockstep/shared/protocol/generated/lockstep/v1/WeightsChunk.js'
 import { MemoryFile, MemoryReader } from '@lockstep/shared/shared-memory/memory-file.js'
 import { copyBytes } from '@lockstep/shared/shared-memory/native-memory.js'
 import { SpanRecorder } from '@lockstep/shared/trace/span-recorder.js'
-import type { ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { OWN_REGION, type WeightsMemory } from '../compute/weights-memory.js'
 import { backOffMs, type BackOffLimits } from '../membership/back-off.js'
 import type { ExchangeOptions } from './exchange.js'
@@ -115,7 +116,7 @@ class WeightsFetch {
   }
 
   private readonly place: VersionPlace
-  private readonly calls = new Set<ClientReadableStream<WeightsChunk__Output>>()
+  private readonly calls = new Set<BulkCall<WeightsChunk__Output, WeightsRequest>>()
   private readonly timers = new Set<NodeJS.Timeout>()
   private missing: number
   private resolve!: () => void
@@ -159,9 +160,9 @@ class WeightsFetch {
     if (link === undefined || this.failed) return
     const received = new Set<number>()
     let startUs = 0
-    const call = link.weightsClient.Weights({ ...this.identity, version: this.version, ...this.sharing.offer })
+    const call = link.weights({ ...this.identity, version: this.version, ...this.sharing.offer })
     this.calls.add(call)
-    call.on('data', (chunk: WeightsChunk__Output) => {
+    call.on('data', (chunk) => {
       if (!this.calls.has(call)) return
       const place = chunkOf(slice, chunk.chunk)
       const length = chunk.shared?.bytes ?? chunk.body.length
@@ -203,15 +204,15 @@ class WeightsFetch {
       const again = received.size > 0 ? { attempt: 1, sinceMs: performance.now() } : { attempt: attempt + 1, sinceMs }
       this.retry(slice, again.attempt, again.sinceMs, reason)
     }
-    call.on('error', (error: ServiceError) => {
-      ended(error.details)
+    call.on('error', ({ details }) => {
+      ended(details)
     })
     call.on('end', () => {
       ended('the averager ended the stream early')
     })
   }
 
-  private finished(call: ClientReadableStream<WeightsChunk__Output>): void {
+  private finished(call: BulkCall<WeightsChunk__Output, WeightsRequest>): void {
     this.calls.delete(call)
     this.missing--
     if (this.missing === 0) this.resolve()
