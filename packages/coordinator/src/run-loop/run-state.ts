@@ -42,7 +42,7 @@ export interface WorkerState {
   batches: number[]
   lastHeardMs: number
   lastProgressMs: number
-  /** Spans in a row in which it was far slower than the others; see stragglers.ts. */
+  /** Turns in a row in which it was far slower than the others; see stragglers.ts. */
   slowSpans: number
 }
 

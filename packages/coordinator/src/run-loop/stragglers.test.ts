@@ -50,6 +50,20 @@ describe('a worker whose cores are busy elsewhere', () => {
     expect(leavesOf(again.effects.at(-1) ?? [], 'b')).toBe(8)
   })
 
+  it('is reported once too when it is so slow that it is given nothing any more', () => {
+    const { effects } = steps(begin('a', 'b'), 30, { a: 0.1, b: 10 })
+    expect(effects.slice(2, 20).map((made) => leavesOf(made, 'b'))).toEqual(new Array<number>(18).fill(0))
+    expect(reports(effects)).toMatchObject([{ worker: 'b', othersSeconds: 0.1 }])
+  })
+
+  it('is not reported for what it said when it joined, as long as no span of its own was slow', () => {
+    let state = begin('a', 'b')
+    state = transition(state, { type: 'workerJoined', worker: 'late', leafSeconds: 10, nowMs: 0 }).state
+    const { effects } = steps(state, 30, { a: 0.1, b: 0.1 })
+    expect(effects.flatMap((made) => leavesOf(made, 'late'))).toEqual(new Array<number>(30).fill(0))
+    expect(reports(effects)).toEqual([])
+  })
+
   it('is reported once, with its figure, when it is far slower than the others for several spans', () => {
     const { effects, state } = steps(begin('a', 'b', 'c'), 30, { a: 0.1, b: 0.1, c: 0.5 })
     expect(reports(effects)).toMatchObject([{ worker: 'c', othersSeconds: 0.1 }])

@@ -2,8 +2,8 @@ import type { RunState, WorkerState } from './run-state.js'
 
 /** A worker is a straggler when a leaf takes it so many times as long as the median of the others … */
 const FACTOR = 3
-/** … in so many of its spans in a row. It gets smaller spans long before. */
-const SPANS = 4
+/** … in so many turns in a row: spans of its own, or steps in which it was too slow to be given any. It gets smaller spans long before. */
+const TURNS = 4
 /** It is one no longer when it is back below this: between the two nothing is said, so that nobody is told twice. */
 const RECOVERED_FACTOR = 2
 
@@ -16,10 +16,10 @@ export interface Straggler {
 }
 
 /**
- * Looks at a worker after one of its spans was measured. Mutates `state`, a fresh copy.
+ * Looks at a worker after one of its spans was measured, or a step passed in which it was given none. Mutates `state`, a fresh copy.
  * @returns the straggler once an episode, else null
  */
-export function stragglerAfterSpan(state: RunState, worker: WorkerState): Straggler | null {
+export function stragglerAfterTurn(state: RunState, worker: WorkerState): Straggler | null {
   const others = Object.values(state.workers).filter((other) => other !== worker)
   const othersSeconds = median(others.map(({ leafSeconds }) => leafSeconds))
   const { leafSeconds } = worker
@@ -29,7 +29,7 @@ export function stragglerAfterSpan(state: RunState, worker: WorkerState): Stragg
   }
   if (leafSeconds < FACTOR * othersSeconds) return null
   worker.slowSpans += 1
-  return worker.slowSpans === SPANS ? { worker: worker.worker, leafSeconds, othersSeconds } : null
+  return worker.slowSpans === TURNS ? { worker: worker.worker, leafSeconds, othersSeconds } : null
 }
 
 /** The middle value, the lower of the two middle ones: with two workers it is the other's. */

@@ -7,8 +7,8 @@ import { beginEvaluation, evaluated, evaluationDue, handOutBatches } from './eva
 import { failNonFinite, MOST_SKIPS, nonFiniteWords } from './non-finite-step.js'
 import type { LikelySpan, RunEffect } from './run-effect.js'
 import type { RunEvent } from './run-event.js'
-import { afterDrops, isDue, rangesOf, type RunState } from './run-state.js'
-import { stragglerAfterSpan } from './stragglers.js'
+import { afterDrops, isDue, rangesOf, type RunState, type WorkerState } from './run-state.js'
+import { stragglerAfterTurn } from './stragglers.js'
 
 /**
  * The run loop as a pure function: no clock, socket or random number inside. The shell (coordinator.ts) runs the effects
@@ -125,7 +125,7 @@ function beginStep(state: RunState, effects: RunEffect[]): void {
   const audited = state.audits.map(({ leaf }) => leaf)
   const checks = audited.length + state.quarantined.length === 0 ? {} : { audited, quarantined: [...state.quarantined] }
   effects.push({ type: 'beginStep', step: version, rate: rateOfStep(plan.learningRate, state.schedule, version, plan.steps), ...checks })
-  forgive(state)
+  forgive(state, effects)
   state.spans = planStep(plan.leaves, capacities(state), state.spans)
   const begin = stepFollows(state) ? { begin: true as const } : {}
   for (const span of state.spans) give(state, span.worker, span, { first: span.first, count: span.count, ...begin }, effects)
@@ -140,14 +140,22 @@ function stepFollows(state: RunState): boolean {
   return plan.evaluationBatches === 0 || plan.evaluationEvery === null || !isDue(next, plan.evaluationEvery)
 }
 
-/** Nobody who is left without leaves is measured: what is known of a slow worker fades, so that it is tried again. */
-function forgive(state: RunState): void {
+/** Nobody who is left without leaves is measured: what is known of a slow worker fades, so that it is tried again. Until then it is as slow as it was. */
+function forgive(state: RunState, effects: RunEffect[]): void {
   const busy = new Set(state.spans.map(({ worker }) => worker))
   const workers = Object.values(state.workers)
   const fastest = Math.min(...workers.flatMap(({ worker, leafSeconds }) => (busy.has(worker) ? [leafSeconds] : [])))
   if (!Number.isFinite(fastest)) return
-  for (const worker of workers)
-    if (!busy.has(worker.worker) && worker.leafSeconds > fastest) worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
+  for (const worker of workers) {
+    if (busy.has(worker.worker) || worker.leafSeconds <= fastest) continue
+    if (worker.slowSpans > 0) look(state, worker, effects)
+    worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
+  }
+}
+
+function look(state: RunState, worker: WorkerState, effects: RunEffect[]): void {
+  const straggler = stragglerAfterTurn(state, worker)
+  if (straggler !== null) effects.push({ type: 'reportStraggler', ...straggler })
 }
 
 function enoughWorkers(state: RunState, effects: RunEffect[]): boolean {
@@ -253,8 +261,7 @@ function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }, e
   if (worker === undefined || event.leaves === 0) return
   const seconds = Math.max(event.seconds / event.leaves, 1e-6)
   worker.leafSeconds += SPEED_SMOOTHING * (seconds - worker.leafSeconds)
-  const straggler = stragglerAfterSpan(state, worker)
-  if (straggler !== null) effects.push({ type: 'reportStraggler', ...straggler })
+  look(state, worker, effects)
 }
 
 function covered(state: RunState, event: RunEvent & { type: 'leavesCovered' }): void {
