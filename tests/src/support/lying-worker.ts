@@ -12,19 +12,18 @@ type Send = (this: SliceLink, chunk: OutgoingChunk) => void
 if (process.argv[process.argv.indexOf('--name') + 1] === name) {
   const honest = Reflect.get<SliceLink, 'send'>(SliceLink.prototype, 'send')
   const lie: Send = function (chunk) {
-    const { contribution } = chunk
     const isTheNode = chunk.step === Number(step) && chunk.firstLeaf === Number(first) && chunk.leafCount === Number(leaves)
     const isTheOne = isTheNode && chunk.chunk === 0
     // what is lent is read where it lies, and would be the truth
-    const spoiled = { ...chunk, lent: undefined, contribution: { ...contribution, body: flipped(contribution.body) } }
+    const spoiled = { ...chunk, lent: undefined, body: flipped(chunk.body) }
     honest.call(this, isTheOne ? spoiled : chunk)
   }
   Reflect.set(SliceLink.prototype, 'send', lie)
 }
 
 /** The lowest bit of the first number's exponent: half or twice as much, which no addition rounds away. */
-function flipped(body: OutgoingChunk['contribution']['body']): Buffer {
-  const bytes = Buffer.from(body as Uint8Array)
+function flipped(body: OutgoingChunk['body']): Buffer {
+  const bytes = Buffer.from(body)
   bytes[2] = (bytes[2] ?? 0) ^ 0x80
   return bytes
 }
