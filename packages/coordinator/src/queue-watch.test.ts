@@ -34,7 +34,7 @@ function stateOf(): RunState {
   const state = initialRunState({ ...counts, leaves: 2, globalBatch: 8, steps: 4, learningRate }, 0, initialSchedule(learningRate), -1)
   for (const [index, worker] of ['full', 'empty', 'idle'].entries()) {
     const leaves = worker === 'idle' ? [] : [index]
-    const nothing = { audits: [], batches: [], lastHeardMs: 0, lastProgressMs: 0, slowSpans: 0 }
+    const nothing = { audits: [], batches: [], lastHeardMs: 0, lastProgressMs: 0, slowTurns: 0 }
     state.workers[worker] = { worker, process: worker, leafSeconds: 0.1, leaves, ...nothing }
   }
   return state

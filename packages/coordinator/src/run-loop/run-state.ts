@@ -43,7 +43,7 @@ export interface WorkerState {
   lastHeardMs: number
   lastProgressMs: number
   /** Turns in a row in which it was far slower than the others; see stragglers.ts. */
-  slowSpans: number
+  slowTurns: number
 }
 
 /** Exact result of one evaluation batch. */

@@ -24,12 +24,12 @@ export function stragglerAfterTurn(state: RunState, worker: WorkerState): Stragg
   const othersSeconds = median(others.map(({ leafSeconds }) => leafSeconds))
   const { leafSeconds } = worker
   if (othersSeconds === null || leafSeconds < RECOVERED_FACTOR * othersSeconds) {
-    worker.slowSpans = 0
+    worker.slowTurns = 0
     return null
   }
   if (leafSeconds < FACTOR * othersSeconds) return null
-  worker.slowSpans += 1
-  return worker.slowSpans === TURNS ? { worker: worker.worker, leafSeconds, othersSeconds } : null
+  worker.slowTurns += 1
+  return worker.slowTurns === TURNS ? { worker: worker.worker, leafSeconds, othersSeconds } : null
 }
 
 /** The middle value, the lower of the two middle ones: with two workers it is the other's. */

@@ -73,7 +73,7 @@ function joined(state: RunState, event: RunEvent & { type: 'workerJoined' }, eff
   const { worker, leafSeconds, nowMs, process = worker } = event
   const nothing = { leaves: [], audits: [], batches: [] }
   state.workers[worker] = {
-    ...{ worker, process, leafSeconds: Math.max(leafSeconds, 1e-6), ...nothing, lastHeardMs: nowMs, lastProgressMs: nowMs, slowSpans: 0 },
+    ...{ worker, process, leafSeconds: Math.max(leafSeconds, 1e-6), ...nothing, lastHeardMs: nowMs, lastProgressMs: nowMs, slowTurns: 0 },
   }
   if ((state.plan.audit?.share ?? 0) > 0) state.processes[worker] = process
   state.refereeAwaited = false
@@ -148,7 +148,7 @@ function forgive(state: RunState, effects: RunEffect[]): void {
   if (!Number.isFinite(fastest)) return
   for (const worker of workers) {
     if (busy.has(worker.worker) || worker.leafSeconds <= fastest) continue
-    if (worker.slowSpans > 0) look(state, worker, effects)
+    if (worker.slowTurns > 0) look(state, worker, effects)
     worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
   }
 }
