@@ -148,12 +148,13 @@ function forgive(state: RunState, effects: RunEffect[]): void {
   if (!Number.isFinite(fastest)) return
   for (const worker of workers) {
     if (busy.has(worker.worker) || worker.leafSeconds <= fastest) continue
-    if (worker.slowTurns > 0) look(state, worker, effects)
+    if (worker.slowTurns > 0) reportStraggler(state, worker, effects)
     worker.leafSeconds = Math.max(fastest, FADING * worker.leafSeconds)
   }
 }
 
-function look(state: RunState, worker: WorkerState, effects: RunEffect[]): void {
+/** Looks whether a worker has become one. */
+function reportStraggler(state: RunState, worker: WorkerState, effects: RunEffect[]): void {
   const straggler = stragglerAfterTurn(state, worker)
   if (straggler !== null) effects.push({ type: 'reportStraggler', ...straggler })
 }
@@ -261,7 +262,7 @@ function measured(state: RunState, event: RunEvent & { type: 'spanFinished' }, e
   if (worker === undefined || event.leaves === 0) return
   const seconds = Math.max(event.seconds / event.leaves, 1e-6)
   worker.leafSeconds += SPEED_SMOOTHING * (seconds - worker.leafSeconds)
-  look(state, worker, effects)
+  reportStraggler(state, worker, effects)
 }
 
 function covered(state: RunState, event: RunEvent & { type: 'leavesCovered' }): void {

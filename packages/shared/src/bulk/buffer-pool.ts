@@ -6,8 +6,8 @@ const POOLED_BYTES = CHUNK_FLOATS * Float32Array.BYTES_PER_ELEMENT + 4096
 const MOST_FREE = 32
 
 /**
- * Buffers that are used again. A fresh one of a megabyte costs its page faults, and V8 collects everything after some 64 MiB of
- * such memory: at a gigabyte a second that was a third of an exchange.
+ * Buffers that are used again. A fresh one of a megabyte costs its page faults, and V8 collects everything after some 20 MB of
+ * such memory, many times a second; see docs/exchange.md.
  */
 export class BufferPool {
   readonly #free: Buffer[] = []

@@ -22,7 +22,7 @@ export interface BulkStreamEvents<In> {
   end: []
   /** On clients: it went wrong. */
   error: [StreamError]
-  /** Over, however. On servers the only word of a client that has gone. */
+  /** Over, however, unless we cancelled it ourselves. On servers the only word of a client that has gone. */
   close: []
 }
 

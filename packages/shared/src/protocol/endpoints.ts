@@ -23,7 +23,7 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
   'grpc.keepalive_permit_without_calls': 1,
-  // every slice gets a connection of its own; none is shared behind our back
+  // every client gets a connection of its own; none is shared behind our back
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_http_proxy': USE_PROXY ? 1 : 0,
 }
